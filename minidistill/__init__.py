@@ -1,0 +1,1 @@
+"""minidistill: the parts of a text-writing system, each built from scratch and taught in a chapter."""

@@ -1,0 +1,161 @@
+"""Files that are never half-written: atomic writes, model folders, training checkpoints.
+
+Weights are safetensors: reading one cannot run code, which unpickling can.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+VERSION = "1"
+
+
+class CheckpointError(RuntimeError):
+    """A model or checkpoint file that cannot be used; the sentence says what to do."""
+
+
+def write_atomically(path: Path | str, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it into place.
+
+    Killed at any moment, the file under the final name is the old one or the new one,
+    whole. Temporary files left by a killed run are removed by the next.
+
+    Raises:
+        CheckpointError: the folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+            stale.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"could not write {path} ({error.strerror or error}): choose a folder that you may "
+            "write to, with space left"
+        ) from error
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def save_tensors(path: Path | str, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write named tensors and a JSON-able description into one safetensors file, atomically.
+
+    Raises:
+        ImportError: safetensors is not installed.
+        CheckpointError: the file cannot be written.
+    """
+    torch_files = _safetensors()
+    # safetensors refuses tensors that share memory (tied weights) and non-contiguous ones.
+    alone = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    metadata = {"minidistill": VERSION, "about": json.dumps(about)}
+    write_atomically(path, lambda temporary: torch_files.save_file(alone, temporary, metadata))
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: no such file, or not one of ours, or damaged.
+    """
+    _safetensors()
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no file {path}")
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("minidistill") != VERSION:
+            raise CheckpointError(f"{path} was not written by this version of minidistill")
+        return tensors, json.loads(metadata["about"])
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error}): delete it and train again"
+        ) from error
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise ImportError(
+            'saving and loading weights needs safetensors: pip install "safetensors>=0.4.3"'
+        ) from None
+    return safetensors.torch
+
+
+def save_model(folder: Path | str, model: nn.Module, vocabulary: Any, card: dict[str, Any]) -> Path:
+    """Save a language model, its vocabulary and its card (recipe, figures) in a folder.
+
+    Writes `model.safetensors`, `vocabulary.json` and `card.json`, each atomically. The sizes
+    needed to build the model again come from its own attributes.
+    """
+    folder = Path(folder)
+    recurrent = model.recurrent
+    config = {
+        "vocab_size": model.vocab_size,
+        "embedding_size": model.embedding_size,
+        "tied": model.tied,
+        "dropout": model.dropout.p,
+        "recurrent": {
+            "kind": type(recurrent).__name__,
+            "input_size": recurrent.input_size,
+            "hidden_size": recurrent.hidden_size,
+            "num_layers": recurrent.num_layers,
+            "dropout": recurrent.dropout,
+        },
+    }
+    save_tensors(folder / "model.safetensors", model.state_dict(), {"config": config})
+    vocabulary.save(folder / "vocabulary.json")
+    write_text(folder / "card.json", json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return folder
+
+
+def load_model(folder: Path | str, device: torch.device | str | None = None) -> tuple[Any, Any]:
+    """Load `(model, vocabulary)` from a folder that `save_model` wrote, ready to write text.
+
+    Raises:
+        CheckpointError: files missing or damaged, or a layer that this package does not have.
+    """
+    from minidistill import recurrent
+    from minidistill.language_model import LanguageModel
+    from minidistill.vocabulary import Vocabulary
+
+    folder = Path(folder)
+    tensors, about = load_tensors(folder / "model.safetensors")
+    config = dict(about["config"])
+    sizes = dict(config.pop("recurrent"))
+    kind = sizes.pop("kind")
+    layer = getattr(recurrent, kind, None)
+    if not (isinstance(layer, type) and issubclass(layer, nn.Module)):
+        raise CheckpointError(
+            f"{folder} holds a model with a layer of your own, {kind!r}: build the model yourself "
+            "and give load_state_dict the tensors of load_tensors(folder / 'model.safetensors')"
+        )
+    dropout = config.pop("dropout")
+    model = LanguageModel(recurrent=layer(**sizes), dropout=dropout, **config)
+    model.load_state_dict(tensors)
+    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    return model.to(device or "cpu").eval(), vocabulary

@@ -1,0 +1,45 @@
+"""Where to compute, and how to make chance repeatable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device to work on: the one named, else a GPU (cuda, then mps), else the CPU.
+
+    Raises:
+        ValueError: the named device is not on this machine.
+
+    Taught in solutions/00_start_here.ipynb.
+    """
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise ValueError(f"no {name!r} on this machine; there is {pick_device()}")
+    return device
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside the block torch's chance starts from `seed`; outside nothing has changed.
+
+    `with seeded(0): model = RNN(3, 5)` gives the same weights on every run and, moved there
+    afterwards, on every device, without resetting the chance of the code around it.
+    Taught in solutions/00_start_here.ipynb.
+    """
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

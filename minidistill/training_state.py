@@ -1,0 +1,154 @@
+"""Everything a training run must remember to go on as if it had never been broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minidistill.checkpoints import CheckpointError, load_tensors, save_tensors
+
+
+class RunState:
+    """Where a run stands: weights, optimiser, position in the text, carried state, best weights.
+
+    One safetensors file holds it all, so a kill leaves the old state or the new one. Nothing of
+    torch's random state is in it: `fit` draws each step's chance from (seed, step).
+
+    Args:
+        model, optimizer: changed in place by `resume`.
+        recipe: as a dictionary, compared on resuming.
+        batches: compared by its `fingerprint()` where it has one.
+        path: the checkpoint file, or None to keep nothing.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: dict[str, Any],
+        batches: Any,
+        path: Path | str | None,
+    ) -> None:
+        self.model, self.optimizer, self.batches = model, optimizer, batches
+        self.path = None if path is None else Path(path)
+        self.step = self.epoch = self.batch = 0
+        self.carried: Any = None
+        self.history: dict[str, Any] = {}
+        self.best: dict[str, Tensor] = {}
+        self.identity = {"recipe": recipe, "model": _shape_of(model), "batches": _text_of(batches)}
+
+    def keep_best_weights(self) -> None:
+        """Remember the weights of now as the best so far."""
+        self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def load_best_weights(self) -> None:
+        """Put the best weights back into the model, where there were validations."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+
+    def save(self, history: dict[str, Any]) -> None:
+        """Write the checkpoint, atomically; does nothing where no path was given."""
+        if self.path is None:
+            return
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        optimizer = self.optimizer.state_dict()
+        for number, values in optimizer["state"].items():
+            tensors |= {f"optimizer/{number}/{k}": torch.as_tensor(v) for k, v in values.items()}
+        carried = _flatten(self.carried)
+        tensors |= {f"carried/{i}": tensor for i, tensor in enumerate(carried)}
+        about = {
+            "identity": self.identity,
+            "step": self.step,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "carried": _outline(self.carried),
+            "history": history,
+        }
+        save_tensors(self.path, tensors, about)
+
+    def resume(self) -> None:
+        """Take the checkpoint's place in the run, if there is one.
+
+        Raises:
+            CheckpointError: it is damaged, or belongs to another recipe, model or text.
+        """
+        if self.path is None or not self.path.exists():
+            return
+        tensors, about = load_tensors(self.path)
+        self._refuse_another_run(about["identity"])
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+        carried = []
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition("/")
+            if kind == "carried":
+                carried.append((int(rest), tensor))
+            else:
+                groups[kind][rest] = tensor
+        self.model.load_state_dict(groups["model"])
+        device = next(self.model.parameters()).device
+        self.best = {k: v.to(device) for k, v in groups["best"].items()}
+        self._load_optimizer(groups["optimizer"])
+        parts = [tensor.to(device) for _, tensor in sorted(carried, key=lambda pair: pair[0])]
+        self.carried = _rebuild(about["carried"], iter(parts))
+        self.step, self.epoch, self.batch = about["step"], about["epoch"], about["batch"]
+        self.history = about["history"]
+        self.history["validation"] = [tuple(pair) for pair in self.history["validation"]]
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            number, _, key = name.partition("/")
+            state.setdefault(int(number), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+    def _refuse_another_run(self, theirs: dict[str, Any]) -> None:
+        """Name the first thing that differs, rather than mix two runs."""
+        ours = json.loads(json.dumps(self.identity))
+        for part, wanted in ours.items():
+            if theirs.get(part) == wanted:
+                continue
+            what = part
+            if part == "recipe":
+                keys = [k for k in wanted if wanted[k] != theirs[part].get(k)]
+                what = ", ".join(f"{k}={theirs[part].get(k)!r}, now {wanted[k]!r}" for k in keys)
+            raise CheckpointError(
+                f"{self.path} is the checkpoint of another run (it differs in: {what}): give this "
+                "run a file of its own, or delete that one to start afresh"
+            )
+
+
+def _shape_of(model: nn.Module) -> str:
+    outline = [(name, list(p.shape), str(p.dtype)) for name, p in model.named_parameters()]
+    return hashlib.sha256(json.dumps(outline).encode()).hexdigest()[:16]
+
+
+def _text_of(batches: Any) -> str:
+    fingerprint = getattr(batches, "fingerprint", None)
+    return fingerprint() if callable(fingerprint) else ""
+
+
+def _flatten(state: Any) -> list[Tensor]:
+    if state is None:
+        return []
+    if isinstance(state, Tensor):
+        return [state]
+    return [tensor for part in state for tensor in _flatten(part)]
+
+
+def _outline(state: Any) -> Any:
+    """The shape of a nested state without its tensors: None, "tensor" or a list of these."""
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else "tensor"
+    return [_outline(part) for part in state]
+
+
+def _rebuild(outline: Any, tensors: Any) -> Any:
+    if outline is None or outline == "tensor":
+        return None if outline is None else next(tensors)
+    return tuple(_rebuild(part, tensors) for part in outline)
