@@ -5,7 +5,8 @@ texts give padded batches with masks. Taught in solutions/01_text_as_data.ipynb.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -83,8 +84,9 @@ class ContinuousBatches:
 
     def fingerprint(self) -> str:
         """Return a few letters that change with the text or its cutting; checkpoints keep it."""
-        text = hashlib.sha256(self._inputs.cpu().numpy().tobytes())
-        return f"{text.hexdigest()[:16]}-{self.batch_size}x{self.length}"
+        # The targets too: the last token of the text is only a target.
+        text = _hash([self._inputs.flatten(), self._targets.flatten()])
+        return f"{text}-{self.batch_size}x{self.length}"
 
 
 def lengths_to_mask(lengths: Tensor | Sequence[int], max_length: int | None = None) -> Tensor:
@@ -197,6 +199,12 @@ class PairBatches:
         for chosen in self._order(number):
             yield self._batch([self._pairs[i] for i in chosen])
 
+    def fingerprint(self) -> str:
+        """Return a few letters that change with the pairs or how they are laid out."""
+        sizes = (self.batch_size, self.sort_within, self.padding_id, self.seed, self.shuffle)
+        pairs = _hash([self._bos, self._eos, *(part for pair in self._pairs for part in pair)])
+        return f"{pairs}-{'-'.join(str(int(size)) for size in sizes)}"
+
     def _order(self, number: int) -> list[list[int]]:
         """Return the indices of the pairs, one list a batch."""
         count, size = len(self._pairs), self.batch_size
@@ -236,6 +244,15 @@ def _check_pair(pair: tuple[Sequence[int] | Tensor, ...], i: int) -> tuple[Tenso
 
 def _chunks(items: list[int], size: int) -> list[list[int]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _hash(rows: Iterable[Tensor]) -> str:
+    """Return a short hash of rows of ids: each with its length, so that none runs into the next."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(array("q", [len(row)]).tobytes())
+        digest.update(array("q", row.tolist()).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _as_ids(values: Tensor | Sequence[int], name: str) -> Tensor:

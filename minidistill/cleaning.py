@@ -60,15 +60,7 @@ class Recipe:
 
 DEFAULT_RULES = {
     "en": ("gutenberg", "illustrations", "ornaments", "italics", "section_numbers"),
-    "zh": (
-        "gutenberg",
-        "ornaments",
-        "run_on_headings",
-        "close_up",
-        "full_width",
-        "full_stops",
-        "curly_quotes",
-    ),
+    "zh": ("gutenberg", "ornaments", "run_on_headings", "close_up", "full_width", "curly_quotes"),
 }
 
 FAMILIES = {
@@ -89,11 +81,13 @@ FAMILIES = {
 
 # Project Gutenberg's frame: newer files, then the older ones (the "small print" of the 1990s).
 _START = re.compile(
-    r"^\s*(\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG.*|\*END ?\*?THE SMALL PRINT.*)$",
+    r"^[ \t]*(\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG[^*]{0,300}\*\*\*"
+    r"|\*END ?\*?THE SMALL PRINT.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
 _END = re.compile(
-    r"^\s*(\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG|End of (?:the |this )?Project Gutenberg)",
+    r"^[ \t]*(\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG"
+    r"|End of (?:the |this )?Project Gutenberg)",
     re.MULTILINE | re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -119,11 +113,7 @@ def clean(raw: str, language: str, recipe: Recipe | None = None) -> Chapters:
     with an empty title. Raises ImportError: simplifying needs OpenCC and it is missing.
     Taught in solutions/01_text_as_data.ipynb.
     """
-    if recipe is None:
-        rules = DEFAULT_RULES[language]
-        if language == "zh" and chinese.is_traditional(raw):
-            rules = (*rules, "simplify")
-        recipe = Recipe(rules)
+    recipe = recipe or default_recipe(raw, language)
     text = normalise(raw)
     for name in recipe.rules:
         text = TEXT_RULES[name](text) if name in TEXT_RULES else text
@@ -142,6 +132,18 @@ def clean(raw: str, language: str, recipe: Recipe | None = None) -> Chapters:
     return _without_last_words(chapters)
 
 
+def default_recipe(raw: str, language: str) -> Recipe:
+    """Choose the rules for a text that is not in the catalogue."""
+    rules = DEFAULT_RULES[language]
+    if language == "zh":
+        # Some old files end sentences with ．; in others it parts foreign names.
+        stops = raw.count("．") > raw.count("。") / 2
+        rules += ("full_stops" if stops else "name_dots",)
+        if chinese.is_traditional(raw):
+            rules += ("simplify",)
+    return Recipe(rules)
+
+
 def normalise(raw: str) -> str:
     """Make every line end a line feed and take out what cannot be seen (marks, private use)."""
     text = re.sub(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]", "\n", raw)
@@ -157,15 +159,19 @@ def gutenberg(text: str) -> str:
     end = _END.search(text, len(text) // 2)
     if end:
         text = text[: end.start()]
-    blocks = text.lstrip("\n").split("\n\n")
-    while len(blocks) > 1 and _CREDIT.match(blocks[0]):
-        blocks = "\n\n".join(blocks[1:]).lstrip("\n").split("\n\n")
-    return "\n\n".join(blocks)
+    blocks = text.split("\n\n")
+    story = (i for i, b in enumerate(blocks) if b.strip() and not _CREDIT.match(b))
+    first = next(story, 0)
+    return "\n\n".join(blocks[first:]).lstrip("\n")
 
 
 def ornaments(text: str) -> str:
     """Empty the lines that are only asterisks, dashes and the like."""
     return _ORNAMENT.sub("", text)
+
+
+def _swap(text: str, old: str, new: str) -> str:
+    return text.replace(old, new)
 
 
 TEXT_RULES: dict[str, Rule] = {
@@ -185,7 +191,8 @@ PARAGRAPH_RULES: dict[str, Rule] = {
     "lost_glyphs": chinese.lost_glyphs,
     "song_titles": chinese.song_titles,
     "full_width": chinese.full_width,
-    "full_stops": lambda text: text.replace("．", "。"),
+    "full_stops": partial(_swap, old="．", new="。"),
+    "name_dots": partial(_swap, old="．", new="·"),
     "curly_quotes": chinese.curly_quotes,
     "simplify": chinese.simplify,
 }
@@ -193,7 +200,7 @@ PARAGRAPH_RULES: dict[str, Rule] = {
 
 def _paragraph_rule(recipe: Recipe, without: tuple[str, ...] = ()) -> Rule:
     """Make one function of the recipe's corrections and paragraph rules."""
-    steps: list[Rule] = [partial(_replace, table=recipe.replace)] if recipe.replace else []
+    steps: list[Rule] = [partial(_swap, old=old, new=new) for old, new in recipe.replace.items()]
     if recipe.glyphs:
         steps.append(partial(chinese.described_glyphs, table=recipe.glyphs))
     names = [name for name in recipe.rules if name in PARAGRAPH_RULES and name not in without]
@@ -205,12 +212,6 @@ def _paragraph_rule(recipe: Recipe, without: tuple[str, ...] = ()) -> Rule:
         return text.strip()
 
     return polish
-
-
-def _replace(text: str, table: Mapping[str, str]) -> str:
-    for old, new in table.items():
-        text = text.replace(old, new)
-    return text
 
 
 def _sections(lines: list[str], headings: list[Heading]) -> list[tuple[str, int, int]]:

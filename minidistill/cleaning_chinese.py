@@ -17,7 +17,7 @@ _UNITS = {"十": 10, "百": 100, "千": 1000}
 _NUMBER = r"[〇一二三四五六七八九十百千零两兩廿卅○Ｏ壹贰叁肆伍陆柒捌玖\d]{1,8}"
 
 _CHAPTER = re.compile(
-    rf"[【\[#\s]*(?:正文\s*)?(?:第{_NUMBER}[卷部集篇]\s*[^\s第]{{0,20}}\s*)?"
+    rf"[【\[\s]*(?:正文\s*)?(?:第{_NUMBER}[卷部集篇]\s*[^\s第]{{0,20}}\s*)?"
     rf"(?P<first>第?)\s*(?P<number>{_NUMBER})\s*[回章節节話话折](?P<gap>[\s:：、.．·—】\]-]*)(?P<title>.*?)[】\]]?"
 )
 _PART = re.compile(
@@ -26,7 +26,7 @@ _PART = re.compile(
 )
 _NAMED = re.compile(
     r"(?:楔子|序章|序幕|序曲|引子|引言|序言|前言|尾聲|尾声|終章|终章|後記|后记|跋"
-    r"|番外[篇一二三四五六七八九十\d]*)(?:[\s:：、·—]+(.{1,30}))?"
+    r"|番外[篇一二三四五六七八九十\d]*)(?:[\s:：、·—]+([^，。]{1,30}))?"
 )
 _TRADITIONAL = "這個們說來時對會過還沒為國學開關門問間東車馬見長書話語無與從點頭"
 _SIMPLIFIED = "这个们说来时对会过还没为国学开关门问间东车马见长书话语无与从点头"
@@ -57,19 +57,22 @@ def keyword(line: str) -> Mark | None:
         return None
     if found := _CHAPTER.fullmatch(line):
         title, gap = found["title"], found["gap"]
-        doubtful = (bool(title) and (not gap or title[-1] in "，；、,;")) or not found["first"]
+        slip = not found["first"]  # 三十一回 for 第三十一回
+        doubtful = slip or (bool(title) and (not gap or title[-1] in "，；、,;"))
         if re.search(r"[。；．]", title) or (doubtful and len(title) > 35):
             return None
-        label = line[: found.start("gap")].strip(" \u3000【[#")
+        if slip and (not gap.isspace() or len(title) < 4 or re.search("[，：！？]", title)):
+            return None
+        label = line[found.start("first") : found.start("gap")]
         return Mark(number(found["number"]), label, _tidy(title), "chapter", chained=doubtful)
-    if found := _NAMED.fullmatch(line.strip("【】[]# \u3000")):
+    if found := _NAMED.fullmatch(line.strip("【】[] \u3000")):
         return Mark(None, _tidy(found[0]), "", "chapter", alone=True)
     return part(line)
 
 
 def part(line: str) -> Mark | None:
     """第一卷 / 卷二 / 上部: a volume, above the chapters."""
-    found = _PART.fullmatch(line.strip("【】[]# \u3000"))
+    found = _PART.fullmatch(line.strip("【】[] \u3000"))
     return Mark(None, _tidy(found[0]), "", "part", alone=True) if found else None
 
 
@@ -134,12 +137,9 @@ def heading_tails(text: str) -> str:
 def run_on_headings(text: str) -> str:
     """Give a heading its own line: after 下回分解。 of the last chapter, before 話說 of its own."""
     text = re.sub(rf"(分解[。．！]?)[ \u3000]*(?=第{_NUMBER}回[ \u3000])", r"\1\n\n", text)
-    return re.sub(
-        rf"^([ \u3000]*第{_NUMBER}回[ \u3000][^。．，\n]{{6,40}}?)(?=[話话卻却且]說|[话却且]说|[詩诗詞词]曰)",
-        r"\1\n\n",
-        text,
-        flags=re.MULTILINE,
-    )
+    opening = r"(?=[話卻且]說|[话却且]说|[詩诗詞词]曰)"
+    heading = rf"^([ \u3000]*第{_NUMBER}回[ \u3000][^。．，\n]{{6,40}}?){opening}"
+    return re.sub(heading, r"\1\n\n", text, flags=re.MULTILINE)
 
 
 # Paragraph rules.
@@ -156,11 +156,10 @@ def full_width(text: str) -> str:
     text = re.sub(r"\.{3,}|。{3,}|…+", "……", text)
     text = re.sub(rf"[-_─—－]{{2,}}|[─—－]|(?<=[{_CJK}])[-_](?=[{_CJK}])", "——", text)
     wide = dict(zip(",;:?!()", "，；：？！（）", strict=True))
-    return re.sub(
-        rf"(?<=[{_CJK}])[,;:?!()]|[,;:?!()](?=[{_CJK}])|(?<=[{_HAN}”’）])\.(?![A-Za-z0-9.])",
-        lambda found: wide.get(found[0], "。"),
-        text,
-    )
+    half = rf"(?<=[{_CJK}])[,;:?!()]|[,;:?!()](?=[{_CJK}])|(?<=[{_HAN}”’）])\.(?![A-Za-z0-9.])"
+    for _ in range(2):  # twice, because a mark may stand beside another one
+        text = re.sub(half, lambda found: wide.get(found[0], "。"), text)
+    return text
 
 
 def curly_quotes(text: str) -> str:

@@ -32,7 +32,8 @@ _BACK = re.compile(
     r"(?:FOOTNOTES?|NOTES|TRANSCRIBER.S NOTES?|INDEX|APPENDIX|GLOSSARY|ERRATA"
     r"|ADVERTISEMENTS?)[.:]?|(?:BOOKS|NOVELS|OTHER WORKS|WORKS) BY (?:THE SAME AUTHOR|.{1,40})"
 )
-_NUMERAL = re.compile(r"([IVXLC]+|\d{1,3})\.?")
+_NUMERAL = re.compile(r"\[?\s*([IVXLC]+|\d{1,3})\s*\]?\.?")
+_BRACKET = re.compile(r"[\[\]]")
 _AFTER_NUMBER = re.compile(r"\s*[.:,—–-]+\s*|\s+(?=[A-Z“\"‘'(_\d])|$")
 
 
@@ -56,10 +57,10 @@ def illustrations(text: str) -> str:
 def _closing_bracket(text: str, start: int) -> int:
     """Find the place after the bracket that closes the one at `start`; none: after that one."""
     depth = 0
-    for i in range(start, min(len(text), start + 5000)):
-        depth += (text[i] == "[") - (text[i] == "]")
+    for found in _BRACKET.finditer(text, start, start + 5000):
+        depth += 1 if found[0] == "[" else -1
         if depth == 0:
-            return i + 1
+            return found.end()
     return start + 1
 
 
@@ -81,7 +82,8 @@ def dashes(text: str) -> str:
 
 def section_numbers(text: str) -> str:
     """Empty a paragraph that is only a number: a story's part II. is not a sentence."""
-    return "" if _NUMERAL.fullmatch(text) and number(text.rstrip(".")) else text
+    found = _NUMERAL.fullmatch(text)
+    return "" if found and number(found[1]) else text
 
 
 def number(text: str) -> int | None:
@@ -144,7 +146,7 @@ def numeral_title(line: str) -> Mark | None:
 
 
 def bare_numeral(line: str) -> Mark | None:
-    """A line that is only a number: IV. or 4."""
+    """A line that is only a number: IV. or 4 or [ 4 ]."""
     found = _NUMERAL.fullmatch(line)
     value = number(found[1]) if found else None
     return part(line) if value is None else Mark(value, line, "", "chapter", chained=True)

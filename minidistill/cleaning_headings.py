@@ -69,10 +69,11 @@ def find_headings(
     families: Sequence[Family],
     is_title: Callable[[str], bool],
 ) -> list[Heading]:
-    """Find the chapter headings of a book, in order; an empty list where there are none.
+    """Find the headings of a book, in order; an empty list where there are no chapters.
 
     A family fits if it gives at least two chapters and at most 30 % of the text comes
-    before the first of them.
+    before the first of them. A heading may have nothing under it: PART TWO, right before
+    a chapter's.
     """
     sizes = [0]
     for line in lines:
@@ -80,10 +81,14 @@ def find_headings(
     for family in families:
         headings = _chain(_scan(lines, layout, family, is_title))
         headings = _without_contents(headings, sizes)
-        chapters = [h for h in headings if h.kind == family.kind]
-        if len(chapters) < 2 or sizes[headings[0].start] > 0.3 * sizes[-1]:
+        filled = [
+            body
+            for heading, body in zip(headings, _bodies(headings, sizes), strict=True)
+            if body and heading.kind == family.kind
+        ]
+        if len(filled) < 2 or sizes[headings[0].start] > 0.3 * sizes[-1]:
             continue
-        if median(_bodies(headings, sizes)) >= family.minimum:
+        if median(filled) >= family.minimum:
             return headings
     return []
 
@@ -95,7 +100,7 @@ def _scan(
     headings: list[Heading] = []
     stop = 0
     for i, line in enumerate(lines):
-        text = line.strip()
+        text = _bare(line)
         if i < stop or not text:
             continue
         after_blank = i == stop or not lines[i - 1].strip()
@@ -109,7 +114,7 @@ def _scan(
         extent = _extent(lines, i, mark, layout, family, is_title)
         if extent:
             stop, title = extent
-            headings.append(Heading(i, stop, title, mark))
+            headings.append(Heading(i, stop, " ".join(title.split()), mark))
     return headings
 
 
@@ -138,33 +143,50 @@ def _extent(
         return first
     # Only a number: the next block is the title, if it looks like one.
     at = next((i for i in range(start + 1, len(lines)) if lines[i].strip()), len(lines))
-    title = _block(lines, at, layout, family) if at < min(len(lines), start + 9) else []
-    joined = " ".join(" ".join(title).split())
-    if title and len(title) <= 3 and family.read(title[0]) is None and is_title(joined):
-        return at + len(title), f"{mark.label} {joined}"
+    if at >= min(len(lines), start + 9):
+        return first
+    title = _block(lines, at, layout, family)
+    joined = " ".join(title)
+    stop = at + len(title)
+    # Blank lines before a title and none behind it: that is no title but the first sentence.
+    alone = at == start + 1 or stop >= len(lines) or not lines[stop].strip() or layout.sparse
+    if alone and len(title) <= 3 and family.read(title[0]) is None and is_title(joined):
+        return stop, f"{mark.label} {joined}"
     return first
+
+
+def _bare(line: str) -> str:
+    """Take off a line's spaces and the marks of italics or Markdown around a heading."""
+    return line.strip().lstrip("#").strip("*_ \u3000")
 
 
 def _block(lines: list[str], start: int, layout: Layout, family: Family) -> list[str]:
     """Give the lines from `start` to the next blank line or the next heading."""
-    block = [lines[start].strip()]
+    block = [_bare(lines[start])]
     if layout.wrapped:
         for line in lines[start + 1 : start + 8]:
             begins = layout.sparse and indent(line) > layout.base_indent
-            if not line.strip() or begins or family.read(line.strip()):
+            if begins or not _bare(line) or family.read(_bare(line)):
                 break
             block.append(line.strip())
     return block
 
 
 def _chain(headings: list[Heading]) -> list[Heading]:
-    """Drop the chained headings whose number neither follows the last one nor begins at 1."""
+    """Drop the chained headings whose number neither follows the last one nor begins at 1.
+
+    Up to two numbers may be missing: scanned books lose headings. A new beginning counts if
+    2 comes before the next number of the old chain: a lone "I." in mid-book is no heading.
+    """
     kept: list[Heading] = []
     last = 0
-    for heading in headings:
+    for i, heading in enumerate(headings):
         number = heading.mark.number
-        if heading.mark.chained and number not in (last + 1, 1):
-            continue
+        goes_on = (last + 1, last + 2, last + 3)
+        if heading.mark.chained and number not in goes_on:
+            later = (h.mark.number for h in headings[i + 1 : i + 50] if h.mark.chained)
+            if number != 1 or next((n for n in later if n == 2 or n in goes_on), 0) != 2:
+                continue
         if number is not None and heading.kind == "chapter":
             last = number
         kept.append(heading)
@@ -178,7 +200,7 @@ def _bodies(headings: list[Heading], sizes: list[int]) -> list[int]:
 
 
 def _without_contents(headings: list[Heading], sizes: list[int]) -> list[Heading]:
-    """Drop a table of contents, headings with nothing under them, and notes in mid-book.
+    """Drop a table of contents, and headings of notes that are not at the book's end.
 
     The contents are the headings before the first one comes again, if most of them have
     little under them. (A second volume also begins again at chapter 1, but its first volume
@@ -189,9 +211,9 @@ def _without_contents(headings: list[Heading], sizes: list[int]) -> list[Heading
     again = next((i for i, label in enumerate(labels) if i and label == labels[0]), 0)
     if again and median(bodies[:again]) < 1000 and sum(bodies[:again]) < 0.05 * sizes[-1]:
         headings, bodies = headings[again:], bodies[again:]
-    kept = [h for h, body in zip(headings, bodies, strict=True) if body]
-    last = max((i for i, h in enumerate(kept) if h.kind != "back"), default=-1)
-    story = [h for h in kept[: last + 1] if h.kind != "back"]
-    back = kept[last + 1 : last + 2]
+    begin = next((i for i, body in enumerate(bodies) if body), 0)
+    last = max((i for i, h in enumerate(headings) if h.kind != "back"), default=-1)
+    story = [h for h in headings[begin : last + 1] if h.kind != "back"]
+    back = headings[last + 1 : last + 2]
     short = back and sizes[-1] - sizes[back[0].start] < 0.2 * sizes[-1]
     return story + (back if short else [])

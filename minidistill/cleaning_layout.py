@@ -20,8 +20,8 @@ class Layout:
     wrapped: a line is a piece of a paragraph. width: length of a full line, in characters.
     base_indent: the indent of an ordinary line, in columns. indent_starts: a line with a
     deeper indent begins a paragraph. sparse: blank lines are few, so a heading may follow
-    right after text. short_ends: there are no indents either, so a line that ends a sentence
-    before it is full is the end of a paragraph.
+    right after text. short_ends: blank lines and indents together are few, so a line that
+    ends a sentence before it is full is the end of a paragraph.
     """
 
     wrapped: bool
@@ -49,25 +49,25 @@ def detect_layout(lines: list[str], language: str) -> Layout:
         return Layout(wrapped=False, width=1)
     lengths = sorted(len(line.strip()) for line in full)
     width = lengths[int(0.95 * (len(lengths) - 1))]
-    long = [line.rstrip() for line in full if len(line.strip()) >= 0.75 * width]
+    long = [line.rstrip() for line in full if len(line.strip()) >= 0.93 * width]
     ends = sum(line[-1] in _SENTENCE_END for line in long) / len(long)
     if width > 120 or ends >= 0.5:
         return Layout(wrapped=False, width=width)
     indents = [indent(line) for line in full]
-    mostly = max(set(indents), key=indents.count)
-    base = mostly if indents.count(mostly) > 0.6 * len(indents) else 0
+    base = sorted(indents)[len(indents) // 20]  # all but a few headings are set in so far
     blanks = [not line.strip() for line in ["", *lines]]
     blocks = sum(before and not blank for before, blank in pairwise(blanks))
     sparse = len(full) / blocks > 25
-    deeper = sum(i > base for i in indents) / len(indents)
+    # English sets verse and letters in by an indent; Chinese begins paragraphs with one.
+    indent_starts = language == "zh" or sparse
+    starts = blocks + (sum(i > base for i in indents) if indent_starts else 0)
     return Layout(
         wrapped=True,
         width=width,
         base_indent=base,
-        # English sets verse and letters in by an indent; Chinese begins paragraphs with one.
-        indent_starts=language == "zh" or sparse,
+        indent_starts=indent_starts,
         sparse=sparse,
-        short_ends=sparse and deeper < 0.01,
+        short_ends=len(full) / starts > 20,
     )
 
 
@@ -120,17 +120,17 @@ def _ends_paragraph(group: list[str], line: str, layout: Layout, language: str) 
 
 def join_english(lines: list[str]) -> str:
     """Join wrapped lines by a space, or by nothing where a word or a dash was cut."""
-    text = lines[0]
-    for line in lines[1:]:
-        tight = re.search(r"(—|--|\w-)$", text) or line.startswith(("—", "--"))
-        text += line if tight else " " + line
-    return text
+    pieces = lines[:1]
+    for before, line in pairwise(lines):
+        tight = re.search(r"(—|--|\w-)$", before[-2:]) or line.startswith(("—", "--"))
+        pieces.append(line if tight else " " + line)
+    return "".join(pieces)
 
 
 def join_chinese(lines: list[str]) -> str:
     """Join wrapped lines by nothing, or by a space between two words in Latin letters."""
-    text = lines[0]
-    for line in lines[1:]:
-        latin = text[-1:].isascii() and line[:1].isascii() and text[-1:].isalnum()
-        text += " " + line if latin else line
-    return text
+    pieces = lines[:1]
+    for before, line in pairwise(lines):
+        latin = (before[-1:] + line[:1]).isascii() and before[-1:].isalnum()
+        pieces.append(" " + line if latin else line)
+    return "".join(pieces)

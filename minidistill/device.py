@@ -20,13 +20,16 @@ def pick_device(name: str | None = None) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
     present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
     }
-    if not present.get(device.type, False):
+    try:
+        device = torch.device(name)
+    except RuntimeError:  # no kind of device has this name
+        device = None
+    if device is None or (device.index or 0) >= present.get(device.type, 0):
         raise ValueError(f"no {name!r} on this machine; there is {pick_device()}")
     return device
 

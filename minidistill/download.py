@@ -161,7 +161,7 @@ def _copy(response: Any, file: IO[bytes], limit: int, advance: Callable[[int], o
     """Copy at most `limit` bytes; return why it ended early, as the sentence says it."""
     while limit > 0:
         try:
-            block = response.read(min(CHUNK, limit))
+            block = response.read1(min(CHUNK, limit))  # what is there, not what is hoped for
         except http.client.IncompleteRead as error:
             block = error.partial
         except (OSError, http.client.HTTPException) as error:

@@ -9,9 +9,8 @@ Taught in solutions/01_text_as_data.ipynb.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,10 +53,10 @@ class Novel:
         """Cut the novel into train, validation and test, in this order, whole chapters each.
 
         validation and test are shares of the characters; each part comes as near its share
-        as whole chapters allow. Text from one chapter is never in two parts, because names
-        and phrases of a chapter would otherwise leak from training into the test. A text of
-        one or two chapters is cut between paragraphs, one of one or two paragraphs between
-        sentences or, at the last, characters.
+        as whole chapters allow, and at least one. No chapter is in two parts, because its
+        names and phrases would leak from training into the test. A text of one or two
+        chapters is cut between paragraphs, and where these are too few or too uneven,
+        between sentences or, at the last, characters.
         Raises ValueError: shares below 0 or 1 and more together; NovelError: nothing to cut.
         Taught in solutions/01_text_as_data.ipynb.
         """
@@ -66,14 +65,11 @@ class Novel:
                 f"validation={validation} and test={test} must be 0 or more, "
                 "and together less than 1"
             )
-        whole = len(self.chapters) >= 3
-        pieces = self.chapters if whole else _pieces(self.chapters)
-        if len(pieces) < 3:
-            raise NovelError(f"{self.title} has too little text to split into three parts")
-        first, second = _cuts([len(piece.text) for piece in pieces], validation, test)
-        titles = [chapter.title for chapter in self.chapters]
-        join = Chapters if whole else partial(_joined, titles=titles)
-        return Split(join(pieces[:first]), join(pieces[first:second]), join(pieces[second:]))
+        if len(self.chapters) >= 3:
+            first, second = _cuts([len(c.text) for c in self.chapters], validation, test)
+            parts = self.chapters[:first], self.chapters[first:second], self.chapters[second:]
+            return Split(*map(Chapters, parts))
+        return _split_finely(self.chapters, validation, test)
 
 
 def load_novel(
@@ -172,30 +168,49 @@ def _own_novel(path: Path) -> Novel:
 
 
 class _Piece(NamedTuple):
-    """A part of a chapter that a split may not cut, with its place."""
+    """A part of a chapter that a split does not cut, with its place."""
 
     chapter: int
     paragraph: int
     text: str
 
 
-def _pieces(chapters: Chapters) -> list[_Piece]:
-    """Give paragraphs; sentences where there are fewer than three; at the last, hundredths."""
+def _split_finely(chapters: Chapters, validation: float, test: float) -> Split:
+    """Cut one or two chapters between paragraphs, else sentences, else hundredths.
+
+    Finer pieces are taken where the coarser ones are fewer than three or so uneven that a
+    part would be less than half or more than twice its share.
+    """
+    total = len(chapters.text)
+    parts: list[list[_Piece]] = []
+    for pieces in _pieces(chapters):
+        if len(pieces) < 3:
+            continue
+        first, second = _cuts([len(piece.text) for piece in pieces], validation, test)
+        parts = [pieces[:first], pieces[first:second], pieces[second:]]
+        sizes = [sum(len(piece.text) for piece in part) / total for part in parts[1:]]
+        if all(s / 2 <= size <= 2 * s for size, s in zip(sizes, (validation, test), strict=True)):
+            break
+    if not parts:
+        raise NovelError(f"{total} characters are too few to split into three parts")
+    titles = [chapter.title for chapter in chapters]
+    return Split(*(_joined(part, titles) for part in parts))
+
+
+def _pieces(chapters: Chapters) -> Iterator[list[_Piece]]:
+    """Give a text's pieces, finer each time: paragraphs, sentences, hundredths of the text."""
     pieces = [
         _Piece(c, p, text)
         for c, chapter in enumerate(chapters)
         for p, text in enumerate(chapter.paragraphs)
     ]
-    if len(pieces) < 3:
-        pieces = [_Piece(c, p, part) for c, p, text in pieces for part in _sentences(text)]
-    if len(pieces) < 3:
-        step = max(1, sum(len(piece.text) for piece in pieces) // 100)
-        pieces = [
-            _Piece(c, p, text[i : i + step])
-            for c, p, text in pieces
-            for i in range(0, len(text), step)
-        ]
-    return pieces
+    yield pieces
+    pieces = [_Piece(c, p, part) for c, p, text in pieces for part in _sentences(text)]
+    yield pieces
+    step = max(1, len(chapters.text) // 100)
+    yield [
+        _Piece(c, p, text[i : i + step]) for c, p, text in pieces for i in range(0, len(text), step)
+    ]
 
 
 def _sentences(text: str) -> list[str]:

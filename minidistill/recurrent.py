@@ -10,7 +10,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 def rnn_step(
@@ -111,11 +110,52 @@ class Recurrence(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, dh: Tensor):
         """Hand the incoming gradient to `rnn_backward`."""
+        # Not `once_differentiable`: that lets a second derivative pass as zero where dh is a
+        # constant, as it is for a plain sum.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "this layer's gradient is written by hand and has no gradient of its own: leave "
+                "out create_graph=True, or use rnn_forward, which autograd can follow twice"
+            )
         da, dh0, dW_hh = rnn_backward(dh, *ctx.saved_tensors)
         return da, dh0, dW_hh, None
+
+
+def first_state(
+    layer: nn.Module, inputs: Tensor, state: Tensor | None, mask: Tensor | None
+) -> Tensor:
+    """The state a recurrent layer starts from: zeros unless given, after checking all shapes.
+
+    Args:
+        layer: has `input_size`, `hidden_size`, `num_layers` and `directions`.
+        inputs, state, mask: (B, T, I), (L*D, B, H) or None, (B, T) bool or None.
+
+    Raises:
+        ValueError: shapes that do not fit, with what was given and what is needed.
+
+    Taught in solutions/02_rnn_from_scratch.ipynb.
+    """
+    if inputs.dim() != 3 or inputs.size(2) != layer.input_size or inputs.size(1) == 0:
+        raise ValueError(
+            f"inputs have shape {tuple(inputs.shape)} but this layer reads (batch, time, "
+            f"{layer.input_size}) with at least one step"
+        )
+    if mask is not None and (mask.shape != inputs.shape[:2] or mask.dtype != torch.bool):
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)} and type {mask.dtype} but inputs are "
+            f"{tuple(inputs.shape)}: one True or False per token"
+        )
+    wanted = (layer.num_layers * len(layer.directions), inputs.size(0), layer.hidden_size)
+    if state is None:
+        return inputs.new_zeros(wanted)
+    if state.shape != wanted:
+        raise ValueError(
+            f"state has shape {tuple(state.shape)} but this layer keeps {wanted}: "
+            "(layers x directions, batch, hidden)"
+        )
+    return state
 
 
 class RNN(nn.Module):
@@ -182,7 +222,7 @@ class RNN(nn.Module):
         self, inputs: Tensor, state: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Read a batch of sequences; see the class for shapes."""
-        state = self._checked_state(inputs, state, mask)
+        state = first_state(self, inputs, state, mask)  # (L*D, B, H)
         x = inputs.transpose(0, 1)  # (T, B, I)
         time_mask = None if mask is None else mask.transpose(0, 1)  # (T, B)
         last: list[Tensor] = []
@@ -215,28 +255,6 @@ class RNN(nn.Module):
         states = Recurrence.apply(a, h0.to(a.dtype), W_hh.to(a.dtype), mask)
         outputs = states if mask is None else states * mask[:, :, None]
         return (outputs.flip(0) if backwards else outputs), states[-1]
-
-    def _checked_state(self, inputs: Tensor, state: Tensor | None, mask: Tensor | None) -> Tensor:
-        """The first state, zeros unless given, after checking that all shapes fit."""
-        if inputs.dim() != 3 or inputs.size(2) != self.input_size or inputs.size(1) == 0:
-            raise ValueError(
-                f"inputs have shape {tuple(inputs.shape)} but this RNN reads (batch, time, "
-                f"{self.input_size}) with at least one step"
-            )
-        if mask is not None and (mask.shape != inputs.shape[:2] or mask.dtype != torch.bool):
-            raise ValueError(
-                f"mask has shape {tuple(mask.shape)} and type {mask.dtype} but inputs are "
-                f"{tuple(inputs.shape)}: one True or False per token"
-            )
-        wanted = (self.num_layers * len(self.directions), inputs.size(0), self.hidden_size)
-        if state is None:
-            return inputs.new_zeros(wanted)
-        if state.shape != wanted:
-            raise ValueError(
-                f"state has shape {tuple(state.shape)} but this RNN keeps {wanted}: "
-                "(layers x directions, batch, hidden)"
-            )
-        return state
 
     def extra_repr(self) -> str:
         """What `print(model)` shows."""

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from shlex import quote
 
 from minidistill.catalogue import NovelError, catalogue
 from minidistill.cleaning_chinese import HAN
@@ -47,7 +48,7 @@ def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> str:
     likely = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else _likely_encoding(data)
     return (
         f"{path} is not UTF-8: byte {at} is 0x{data[at]:02x}; if it is {likely}, convert it by "
-        f"`iconv -f {likely} -t UTF-8 {path.name} > {path.stem}-utf8.txt`"
+        f"`iconv -f {likely} -t UTF-8 {quote(path.name)} > {quote(path.stem + '-utf8.txt')}`"
     )
 
 

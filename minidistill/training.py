@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from minidistill.batches import IGNORE
 from minidistill.device import seeded
-from minidistill.language_model import State, detach
+from minidistill.language_model import State
 from minidistill.progress import Progress
 from minidistill.training_state import RunState
 
@@ -210,8 +210,7 @@ def fit(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     run = RunState(model, optimizer, dataclasses.asdict(recipe), batches, checkpoint)
-    run.resume()
-    history = History(**run.history)
+    history = History(**run.resume(dataclasses.asdict(History())))
     was_training = model.training
     with seeded(recipe.seed), Progress(recipe.steps, run.step, enabled=progress) as bar:
         for batch in _endless(batches, run):
@@ -267,13 +266,14 @@ def _update(
     if recipe.clip_value is not None:
         clip_by_value(gradients, recipe.clip_value)
     norm = clip_by_norm(gradients, math.inf if recipe.clip_norm is None else recipe.clip_norm)
-    _refuse_nonsense(float(value), float(norm), run.step, recipe)
+    loss_value, norm_value = float(value.detach()), float(norm)
+    _refuse_nonsense(loss_value, norm_value, run.step, recipe)
     optimizer.step()
     run.step += 1
-    run.carried = detach(state) if getattr(run.batches, "carries_state", False) else None
-    history.losses.append(float(value))
+    run.carry(state if getattr(run.batches, "carries_state", False) else None)
+    history.losses.append(loss_value)
     history.learning_rates.append(rate)
-    history.gradient_norms.append(float(norm))
+    history.gradient_norms.append(norm_value)
 
 
 def _refuse_nonsense(value: float, norm: float, step: int, recipe: Recipe) -> None:

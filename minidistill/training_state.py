@@ -38,7 +38,6 @@ class RunState:
         self.path = None if path is None else Path(path)
         self.step = self.epoch = self.batch = 0
         self.carried: Any = None
-        self.history: dict[str, Any] = {}
         self.best: dict[str, Tensor] = {}
         self.identity = {"recipe": recipe, "model": _shape_of(model), "batches": _text_of(batches)}
 
@@ -50,6 +49,13 @@ class RunState:
         """Put the best weights back into the model, where there were validations."""
         if self.best:
             self.model.load_state_dict(self.best)
+
+    def carry(self, state: Any) -> None:
+        """Keep a state for the next batch, cut from the graph."""
+        # A copy, as a checkpoint gives it back: read through a view of a larger tensor, the same
+        # numbers can add up to another last bit, and a resumed run would leave the unbroken one.
+        copies = (t.detach().clone(memory_format=torch.contiguous_format) for t in _flatten(state))
+        self.carried = _rebuild(_outline(state), copies)
 
     def save(self, history: dict[str, Any]) -> None:
         """Write the checkpoint, atomically; does nothing where no path was given."""
@@ -72,33 +78,49 @@ class RunState:
         }
         save_tensors(self.path, tensors, about)
 
-    def resume(self) -> None:
-        """Take the checkpoint's place in the run, if there is one.
+    def resume(self, empty: dict[str, Any]) -> dict[str, Any]:
+        """Take the checkpoint's place in the run and return its history, or `empty` without one.
 
         Raises:
             CheckpointError: it is damaged, or belongs to another recipe, model or text.
         """
         if self.path is None or not self.path.exists():
-            return
+            return empty
         tensors, about = load_tensors(self.path)
-        self._refuse_another_run(about["identity"])
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-        carried = []
+        try:
+            self._refuse_another_run(about["identity"])
+            history = about["history"]
+            if history.keys() != empty.keys():
+                raise ValueError("its history has other parts")
+            history["validation"] = [tuple(pair) for pair in history["validation"]]
+            self._take(tensors, about)
+        except CheckpointError:
+            raise
+        except (AttributeError, KeyError, RuntimeError, StopIteration, TypeError, ValueError) as e:
+            raise CheckpointError(
+                f"{self.path} is damaged or no checkpoint of a training run ({e!r}): delete it to "
+                "start afresh, or give this run a file of its own"
+            ) from e
+        return history
+
+    def _take(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Read the whole checkpoint, and only then change model and optimiser."""
+        groups: dict[str, dict[str, Tensor]] = {
+            kind: {} for kind in ("model", "best", "optimizer", "carried")
+        }
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("/")
-            if kind == "carried":
-                carried.append((int(rest), tensor))
-            else:
-                groups[kind][rest] = tensor
-        self.model.load_state_dict(groups["model"])
+            groups[kind][rest] = tensor
+        names = self.model.state_dict().keys()
+        if groups["model"].keys() != names or groups["best"].keys() not in (names, set()):
+            raise ValueError("its weights are not those of the model")
         device = next(self.model.parameters()).device
+        parts = [groups["carried"][str(i)].to(device) for i in range(len(groups["carried"]))]
+        self.carried = _rebuild(about["carried"], iter(parts))
+        self.step, self.epoch, self.batch = (int(about[k]) for k in ("step", "epoch", "batch"))
         self.best = {k: v.to(device) for k, v in groups["best"].items()}
         self._load_optimizer(groups["optimizer"])
-        parts = [tensor.to(device) for _, tensor in sorted(carried, key=lambda pair: pair[0])]
-        self.carried = _rebuild(about["carried"], iter(parts))
-        self.step, self.epoch, self.batch = about["step"], about["epoch"], about["batch"]
-        self.history = about["history"]
-        self.history["validation"] = [tuple(pair) for pair in self.history["validation"]]
+        self.model.load_state_dict(groups["model"])
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         state: dict[int, dict[str, Tensor]] = {}
@@ -116,7 +138,8 @@ class RunState:
             what = part
             if part == "recipe":
                 keys = [k for k in wanted if wanted[k] != theirs[part].get(k)]
-                what = ", ".join(f"{k}={theirs[part].get(k)!r}, now {wanted[k]!r}" for k in keys)
+                changes = [f"{k}={theirs[part].get(k)!r}, now {wanted[k]!r}" for k in keys]
+                what = ", ".join(changes) or part
             raise CheckpointError(
                 f"{self.path} is the checkpoint of another run (it differs in: {what}): give this "
                 "run a file of its own, or delete that one to start afresh"

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,37 +19,12 @@ from minidistill.vocabulary import (
     CharacterVocabulary,
     Vocabulary,
     WordVocabulary,
-    join_words,
     split_words,
 )
+from tests.texts import SPECIALS, STORY, some_texts
 
 ROOT = Path(__file__).parents[1]
-SPECIALS = (PAD, BOS, EOS)
-STORY = (
-    "The lamp was out. “Who put it out?” she asked; nobody knew, nobody ever knew.\n\n"
-    "他没有回答。她又问:“灯呢?”灯灭了。The lamp, the lamp - the 3,000 lamps weren't lit.\n"
-) * 3
 untimed = settings(deadline=None)  # other work on the machine is no fault of a test
-# Every text that a UTF-8 file can hold, with more of what breaks tokenizers.
-AWKWARD = [
-    "<pad>",
-    "<unk>",
-    "<0xE4>",
-    "\r\n",
-    "  ",
-    "\x00",
-    "🦊",
-    "👩‍👩‍👧",
-    "你好",
-    "e\u0301",
-    "don't",
-    "\u2028",
-]
-texts = st.lists(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=7) | st.sampled_from(AWKWARD),
-    max_size=11,
-).map("".join)
-some_texts = texts.filter(lambda text: text.strip() != "")
 
 
 @pytest.fixture(scope="module")
@@ -103,152 +76,6 @@ def test_characters_come_back_exactly(text: str) -> None:
     assert vocabulary.decode(vocabulary.encode(text)) == text
     assert vocabulary.coverage(text) == 1.0
     assert sum(vocabulary.counts) == len(text)
-
-
-# ---- words --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("Don't!  It’s ill-bred.", ["Don't", "!", "It’s", "ill-bred", "."]),
-        ("a--b — c- -d", ["a", "--", "b", "—", "c", "-", "-", "d"]),
-        ("1,000.50 or 3, 4.", ["1,000.50", "or", "3", ",", "4", "."]),
-        ("我有3本book。", ["我", "有", "3", "本", "book", "。"]),
-        ("_so_ A\r\n\r\n \nnext\nline", ["_", "so", "_", "A", "\n", "next", "\n", "line"]),
-        ("cafe\u0301 naïve", ["cafe\u0301", "naïve"]),
-        ("'tis the dogs' own", ["'", "tis", "the", "dogs", "'", "own"]),
-        ("𠮷野 々〇", ["𠮷", "野", "々", "〇"]),
-        ("", []),
-    ],
-)
-def test_split_words(text: str, tokens: list[str]) -> None:
-    assert split_words(text) == tokens
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "“Well,” she said, “it's 3,000 (or more)!”—no; ill-bred.\nNext: yes?",
-        'He said "I know" and "so what?" to _her_.',
-        "他说：“灯呢？”灯灭了，book3本。",
-        "what's this--a dash--and that",
-    ],
-)
-def test_joined_words_read_like_the_text(text: str) -> None:
-    assert join_words(split_words(text)) == text
-
-
-@given(texts)
-@settings(max_examples=300, deadline=None)
-def test_splitting_joined_words_gives_the_same_words(text: str) -> None:
-    tokens = split_words(text)
-    assert split_words(join_words(tokens)) == tokens
-
-
-@given(st.text("a1-.,'’\"_“—中。Ａ１\n \u0301", max_size=17))
-@settings(max_examples=500, deadline=None)
-def test_splitting_joined_marks_gives_the_same_marks(text: str) -> None:
-    tokens = split_words(text)
-    assert split_words(join_words(tokens)) == tokens
-
-
-def test_words_by_hand() -> None:
-    vocabulary = WordVocabulary.build("the cat, the dog", size=3)
-    assert vocabulary.tokens == ["<unk>", "the", "cat"]
-    assert vocabulary.counts == [2, 2, 1]
-    assert vocabulary.encode("the cat saw the dog") == [1, 2, 0, 1, 0]
-    assert vocabulary.decode([1, 2, 0]) == "the cat □"
-    assert vocabulary.coverage("the cat saw the dog") == pytest.approx(3 / 5)
-
-
-# ---- byte pairs ---------------------------------------------------------------------------
-
-
-def test_byte_pairs_by_hand() -> None:
-    # "ab" stands 4 times, "abab" (from "ab", "ab") twice, and then no pair stands twice.
-    vocabulary = BytePairVocabulary.train("abab abab", 300, (PAD,))
-    assert vocabulary.tokens[0] == PAD and vocabulary.tokens[1 + ord("a")] == "a"
-    assert vocabulary.merges == [("a", "b"), ("ab", "ab")]
-    assert vocabulary.tokens[257:] == ["ab", "abab"]
-    assert vocabulary.encode("abab ab") == [258, 1 + ord(" "), 257]
-    assert vocabulary.counts[257:] == [0, 2]
-    assert vocabulary.unknown_id is None
-
-
-@given(texts)
-@settings(max_examples=200, deadline=None)
-def test_byte_pairs_bring_back_any_text(pairs: BytePairVocabulary, text: str) -> None:
-    ids = pairs.encode(text)
-    assert pairs.decode(ids) == text
-    assert all(len(SPECIALS) <= i < len(pairs) for i in ids)
-
-
-def test_letters_of_bytes_are_those_of_the_library() -> None:
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    from minidistill.vocabulary import _byte_letters
-
-    assert sorted(_byte_letters()) == sorted(ByteLevel.alphabet())
-    for text in ("A", " ", "\n", "é", "你", "\x00", "\u00ad"):
-        [(letters, _)] = ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text)
-        assert letters == "".join(_byte_letters()[byte] for byte in text.encode())
-
-
-def test_tokens_show_text_or_the_bytes_of_a_part(pairs: BytePairVocabulary) -> None:
-    assert " lamp" in pairs.tokens
-    assert "灯" in pairs.tokens
-    assert "<0xE7>" in pairs.tokens
-    half = pairs.encode("你")[:1]  # never seen, so its first byte alone
-    assert pairs.decode(half) == "\ufffd"
-
-
-TRAIN = (
-    "import sys; from minidistill.vocabulary import BytePairVocabulary as B;"
-    "v = B.train(open(sys.argv[1], encoding='utf-8', newline='').read(), 311);"
-    "print(v.merges, v.counts)"
-)
-
-
-@pytest.mark.slow  # each process loads torch
-def test_training_in_two_processes_learns_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    # All of these pairs stand equally often, so that only ties decide.
-    text = " ".join(a + b for a in "abcdefghij" for b in "klmnopqrst") * 3
-    path.write_text(text, encoding="utf-8", newline="")
-    printed = set()
-    for seed, threads in (("1", "1"), ("2", "3")):
-        setting = {**os.environ, "PYTHONHASHSEED": seed, "RAYON_NUM_THREADS": threads}
-        command = [sys.executable, "-c", TRAIN, str(path)]
-        done = subprocess.run(
-            command, cwd=ROOT, env=setting, check=True, capture_output=True, text=True
-        )
-        printed.add(done.stdout)
-    assert len(printed) == 1 and "('" in printed.pop()
-
-
-@pytest.mark.parametrize("size", [259, 260, 277, 306, 307, 999])
-def test_cut_byte_pairs_are_those_of_a_smaller_training(
-    pairs: BytePairVocabulary, size: int
-) -> None:
-    cut, trained = pairs.cut(size), BytePairVocabulary.train(STORY, min(size, 307), SPECIALS)
-    assert (cut.tokens, cut.merges) == (trained.tokens, trained.merges)
-    assert cut.encode(STORY) == trained.encode(STORY)
-    assert cut.decode(cut.encode(STORY)) == STORY
-
-
-def test_without_the_library_a_sentence_says_what_to_install(
-    pairs: BytePairVocabulary, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    pairs.save(tmp_path / "pairs.json")
-    ids = pairs.encode("lamp")
-    monkeypatch.setitem(sys.modules, "tokenizers", None)
-    loaded = Vocabulary.load(tmp_path / "pairs.json")
-    assert loaded.decode(ids) == "lamp"
-    with pytest.raises(ImportError, match=r"pip install \"minidistill\[bpe\]\""):
-        loaded.encode("lamp")
-    with pytest.raises(ImportError, match="tokenizers"):
-        BytePairVocabulary.train("lamp", 300)
 
 
 # ---- all kinds ----------------------------------------------------------------------------
@@ -364,7 +191,7 @@ PAIRS = {**GOOD, "kind": "byte pairs", "tokens": [], "merges": []}
         (b"[" * 100_000, "not a JSON file"),
         (["<unk>"], "no field 'kind'"),
         ({"version": 1}, "no field 'kind'"),
-        ({**GOOD, "kind": "syllables"}, "'syllables' is none of characters, words, byte pairs"),
+        ({**GOOD, "kind": "syllables"}, "'syllables' is none of byte pairs, characters, words"),
         ({**GOOD, "kind": ["words"]}, "is none of"),
         ({**GOOD, "version": 2}, "newer minidistill"),
         ({**GOOD, "version": "1"}, "version is '1'"),
@@ -415,15 +242,6 @@ def test_bad_arguments_of_build(kind) -> None:
         kind("abc", specials=(PAD, PAD))
     with pytest.raises(ValueError, match="is a list"):
         kind(["abc"])
-
-
-def test_bad_arguments_of_byte_pairs(pairs: BytePairVocabulary) -> None:
-    with pytest.raises(ValueError, match="at least 257"):
-        BytePairVocabulary.train("abc", 256, (PAD,))
-    with pytest.raises(ValueError, match="at least 259"):
-        pairs.cut(258)
-    with pytest.raises(ValueError, match="empty"):
-        BytePairVocabulary.train("", 300)
 
 
 def test_bad_texts_and_ids(pairs: BytePairVocabulary) -> None:

@@ -85,14 +85,23 @@ def _run_case(case: Case, answer: Answer, seeds: tuple[int, ...]) -> Result:
             case(answer, torch.Generator().manual_seed(seed))
         except Wrong as wrong:
             return Result(case_name(case), str(wrong))
+        except Exception as error:
+            if type(error) not in _STUMBLES:  # a grader's own trouble is no student's mistake
+                raise
+            text = "what your code returned is not of the kind that was asked for"
+            return Result(case_name(case), f"{text} ({type(error).__name__}: {error})")
     return Result(case_name(case), None)
+
+
+_STUMBLES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What a case meets when it takes a strange value apart."""
 
 
 def examine(exercise: Exercise, target: Any) -> Report:
     """Run the cases on an object in this process, printing and storing nothing."""
     family = (target, *getattr(target, "__mro__", ()))
     modules = [getattr(member, "__module__", None) or "" for member in family]
-    borrowed = [m for m in modules if m.startswith(("minidistill", "torch.nn.modules.rnn"))]
+    borrowed = [m for m in modules if f"{m}.".startswith(("minidistill.", "torch.nn.modules.rnn."))]
     if borrowed:
         text = f"{exercise.name} comes from {borrowed[0]}: write your own, from its parts"
         return Report(exercise, (Result("your own work", text),))

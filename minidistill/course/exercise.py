@@ -8,7 +8,7 @@ where the answer lives in this process, and in a grader, where it lives in a san
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 Case = Callable[[Any, torch.Generator], None]
+Mistakes = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 class Wrong(Exception):
@@ -76,7 +77,7 @@ def expect(
     got: Any,
     want: Any,
     what: str,
-    mistakes: Mapping[str, Any] | None = None,
+    mistakes: Mistakes | None = None,
     *,
     tolerance: float = 1e-5,
 ) -> None:
@@ -86,9 +87,10 @@ def expect(
         got: what the answer returned: tensors, numbers, strings, and lists or dicts of them.
         want: the right value. A sequence may come as a list or a tuple, a number as a float,
             an int or a tensor with one entry: the course does not mark style.
-        what: the name of the value, to begin the message with.
-        mistakes: sentence -> what an answer with that mistake would return. The first that
-            matches (and differs from the right value) becomes the message.
+        what: the name of the value, to begin the message with; "(tokens, mask)" names the
+            entries of a pair.
+        mistakes: sentence -> what an answer with that mistake would return, as a mapping or as
+            pairs. The first that matches (and differs from the right value) becomes the message.
         tolerance: allowed difference, relative to the size of the right values.
 
     Raises:
@@ -97,11 +99,22 @@ def expect(
     problem = _difference(got, want, what, tolerance)
     if problem is None:
         return
-    for sentence, value in (mistakes or {}).items():
+    known = mistakes.items() if isinstance(mistakes, Mapping) else mistakes or ()
+    for sentence, value in known:
         same_as_mistake = _difference(got, value, what, tolerance) is None
         if same_as_mistake and _difference(value, want, what, tolerance) is not None:
             raise Wrong(sentence)
+    if got is None:
+        problem = (
+            f"{what} is None: end the function with `return` (list.append, list.sort and print "
+            "return None too)"
+        )
     raise Wrong(problem)
+
+
+def agrees(got: Any, value: Any, tolerance: float = 1e-5) -> bool:
+    """Whether two values are the same as far as the course marks them; see `expect`."""
+    return _difference(got, value, "", tolerance) is None
 
 
 def _difference(got: Any, want: Any, what: str, tolerance: float) -> str | None:
@@ -121,11 +134,18 @@ def _difference(got: Any, want: Any, what: str, tolerance: float) -> str | None:
         if isinstance(got, bool) or not isinstance(got, (int, float)):
             return f"{what} is {_short(got)}, expected the number {want:.6g}"
         close = abs(got - want) <= tolerance * max(1.0, abs(want)) or got == want
+        close = close or (got != got and want != want)  # both NaN
         return None if close else f"{what} is {got:.6g}, expected {want:.6g}"
     raise TypeError(f"a case cannot compare a {type(want).__name__}")
 
 
 def _tensor_difference(got: Any, want: Tensor, what: str, tolerance: float) -> str | None:
+    if isinstance(got, (list, tuple)) and any(isinstance(g, Tensor) and g.dim() for g in got):
+        kind, shape = type(got).__name__, tuple(want.shape)
+        return (
+            f"{what} comes back as a {kind} of {len(got)}, expected one tensor of shape {shape} and "
+            "nothing else (torch.stack makes one of a list)"
+        )
     if isinstance(got, (list, tuple, int, float)) and not isinstance(got, bool):
         try:
             got = torch.tensor(got)
@@ -134,7 +154,8 @@ def _tensor_difference(got: Any, want: Tensor, what: str, tolerance: float) -> s
     if not isinstance(got, Tensor):
         return f"{what} is {_short(got)}, expected a tensor of shape {tuple(want.shape)}"
     if got.shape != want.shape:
-        return f"{what} has shape {tuple(got.shape)}, expected {tuple(want.shape)}"
+        hint = _shape_hint(got.shape, want.shape)
+        return f"{what} has shape {tuple(got.shape)}, expected {tuple(want.shape)}{hint}"
     if want.is_floating_point() and not got.is_floating_point():
         return f"{what} holds {got.dtype}, expected floating point numbers"
     if want.dtype == torch.bool and got.dtype != torch.bool:
@@ -149,12 +170,28 @@ def _tensor_difference(got: Any, want: Tensor, what: str, tolerance: float) -> s
         return None
     scale = b[b.isfinite()].abs().max().item() if b.isfinite().any() else 1.0
     apart = (a - b).abs()
-    apart = torch.where(a == b, torch.zeros_like(apart), apart)  # inf - inf
-    if apart.nan_to_num(nan=torch.inf).max().item() <= tolerance * max(1.0, scale):
+    same = (a == b) | (a.isnan() & b.isnan())
+    apart = torch.where(same, torch.zeros_like(apart), apart).nan_to_num(nan=torch.inf)  # inf - inf
+    limit = max(1.0, scale)
+    if apart.max().item() <= tolerance * limit:
         return None
+    if got.dtype != want.dtype and apart.max().item() <= 1e-2 * limit:
+        return (
+            f"{what} is right only to {got.dtype}'s few digits, expected {want.dtype}: keep the "
+            "type of the input (x.new_zeros(...), no .float())"
+        )
     place = tuple(int(i) for i in torch.unravel_index(apart.argmax(), apart.shape))
     at = f" at {list(place)}" if place else ""
-    return f"{what} is {a[place]:.5g}{at}, expected {b[place]:.5g}"
+    digits = ".5g" if f"{a[place]:.5g}" != f"{b[place]:.5g}" else ".12g"
+    return f"{what} is {a[place]:{digits}}{at}, expected {b[place]:{digits}}"
+
+
+def _shape_hint(got: torch.Size, want: torch.Size) -> str:
+    if sorted(got) == sorted(want):
+        return ": the dimensions stand in another order"
+    if [n for n in got if n != 1] == [n for n in want if n != 1]:
+        return f": a dimension of size 1 too {'many' if len(got) > len(want) else 'few'}"
+    return ""
 
 
 def _sequence_difference(got: Any, want: Any, what: str, tolerance: float) -> str | None:
@@ -162,13 +199,24 @@ def _sequence_difference(got: Any, want: Any, what: str, tolerance: float) -> st
         got = got.tolist() if not any(isinstance(w, Tensor) for w in want) else list(got)
     if not isinstance(got, (list, tuple)):
         return f"{what} is {_short(got)}, expected a list of {len(want)}"
+    names = what[1:-1].split(", ") if what.startswith("(") and what.endswith(")") else []
     for index, (a, b) in enumerate(zip(got, want, strict=False)):
-        problem = _difference(a, b, f"{what}[{index}]", tolerance)
+        name = names[index] if len(names) == len(want) else f"{what}[{index}]"
+        problem = _difference(a, b, name, tolerance)
         if problem is not None:
-            return problem
-    if len(got) != len(want):
-        return f"{what} has {len(got)} entries, expected {len(want)}"
-    return None
+            break
+    else:
+        if len(got) == len(want):
+            return None
+        problem = f"{what} has {len(got)} entries, expected {len(want)}"
+    whole = _is_short(got) and _is_short(want)
+    return f"{what} should be {want!r}, not {got!r}" if whole else problem
+
+
+def _is_short(values: Any) -> bool:
+    """Whether a list is best shown whole: words or whole numbers that fit on a line."""
+    plain = all(v is None or isinstance(v, (str, int)) for v in values)
+    return plain and len(repr(values)) <= 100
 
 
 def _dict_difference(got: Any, want: dict, what: str, tolerance: float) -> str | None:
@@ -189,5 +237,7 @@ def _dict_difference(got: Any, want: dict, what: str, tolerance: float) -> str |
 def _short(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (list, tuple, dict)) and "tensor(" in repr(value):
+        return f"a {type(value).__name__} of {len(value)}"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from minidistill.course.exercise import Exercise
+from minidistill.course.exercises import ch01_answers as answers
 from minidistill.course.exercises import ch01_batches as batches
-from minidistill.course.exercises import ch01_tokens as words
+from minidistill.course.exercises import ch01_encode as encoding
+from minidistill.course.exercises import ch01_merge as merging
+from minidistill.course.exercises import ch01_padding as padding
+from minidistill.course.exercises import ch01_vocabulary as words
 
 EXERCISES = (
     Exercise(
@@ -15,7 +19,7 @@ EXERCISES = (
         minutes=10,
         difficulty=1,
         purpose="decides which words a model can ever read or write",
-        reference=words.build_vocabulary,
+        reference=answers.build_vocabulary,
         hints=(
             "Count first, then sort by count. collections.Counter does the counting.",
             "Counter(tokens).most_common(n) sorts by falling counts and keeps the order of first "
@@ -26,6 +30,7 @@ EXERCISES = (
         cases=(
             words.vocabulary_by_hand,
             words.vocabulary_ties,
+            words.vocabulary_as_it_is,
             words.vocabulary_long_tail,
             words.vocabulary_all,
         ),
@@ -38,13 +43,18 @@ EXERCISES = (
         minutes=5,
         difficulty=1,
         purpose="a model reads ids; a word it does not know must not stop it",
-        reference=words.encode,
+        reference=answers.encode,
         hints=(
             "Make a dictionary from token to place first, then look every token up.",
             "{token: i for i, token in enumerate(vocabulary)} is the dictionary. Its method "
             ".get(token, ...) has a value for tokens that are not there.",
         ),
-        cases=(words.encode_by_hand, words.encode_many, words.encode_edges),
+        cases=(
+            encoding.encode_by_hand,
+            encoding.encode_whole_tokens,
+            encoding.encode_many,
+            encoding.encode_edges,
+        ),
     ),
     Exercise(
         id="01.3",
@@ -54,7 +64,7 @@ EXERCISES = (
         minutes=15,
         difficulty=2,
         purpose="repeated a few thousand times it gives the vocabulary of every modern model",
-        reference=words.merge_pair,
+        reference=answers.merge_pair,
         hints=(
             "Walk through the list with an index i. At each place, either the pair stands here, "
             "or it does not.",
@@ -63,7 +73,13 @@ EXERCISES = (
             "Beware of the end: tokens[i + 1] does not exist for the last i, but the slice "
             "tokens[i : i + 2] is simply shorter there and equals no pair.",
         ),
-        cases=(words.merge_by_hand, words.merge_overlap, words.merge_borders, words.merge_random),
+        cases=(
+            merging.merge_by_hand,
+            merging.merge_order,
+            merging.merge_overlap,
+            merging.merge_borders,
+            merging.merge_random,
+        ),
     ),
     Exercise(
         id="01.4",
@@ -73,7 +89,7 @@ EXERCISES = (
         minutes=20,
         difficulty=3,
         purpose="lets a recurrent model carry its memory from one batch to the next",
-        reference=batches.continuous_batches,
+        reference=answers.continuous_batches,
         hints=(
             "Think of the text as one long strip. Cut it into batch_size strips of equal length "
             "and lay them under each other; then cut this sheet into columns.",
@@ -97,7 +113,7 @@ EXERCISES = (
         minutes=15,
         difficulty=2,
         purpose="sentences differ in length; the mask keeps the filling from being read as text",
-        reference=batches.pad_batch,
+        reference=answers.pad_batch,
         hints=(
             "Find the longest row, fill the others up at the end with padding_id.",
             "The mask must come from the lengths, not from the ids: a real token may happen to "
@@ -105,8 +121,8 @@ EXERCISES = (
             "torch.arange(longest) < lengths[:, None] compares every column number with every "
             "row's length at once.",
         ),
-        cases=(batches.pad_by_hand, batches.pad_same_id, batches.pad_random, batches.pad_edges),
-        bans=("torch.nn.utils.rnn",),
+        cases=(padding.pad_by_hand, padding.pad_same_id, padding.pad_random, padding.pad_edges),
+        bans=("torch.nn.utils.rnn", "torch.nested", "pad_sequence"),
         why_banned="the exercise is to build the padding and the mask yourself",
     ),
 )

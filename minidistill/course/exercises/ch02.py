@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from minidistill.course.exercise import Exercise
-from minidistill.course.exercises import ch02_recurrence as recurrence
+from minidistill.course.exercises import ch02_backward as backward
+from minidistill.course.exercises import ch02_clipping as clipping
+from minidistill.course.exercises import ch02_dropout as between
+from minidistill.course.exercises import ch02_forward as forward
 from minidistill.course.exercises import ch02_rnn as whole
+from minidistill.course.exercises import ch02_step as step
 from minidistill.course.exercises import ch02_training as training
 from minidistill.recurrent import RNN, rnn_backward, rnn_forward, rnn_step
 
@@ -35,10 +39,11 @@ EXERCISES = (
             "torch.tanh(x @ W_ih.T + b_ih + ...): the second half is the same with h.",
         ),
         cases=(
-            recurrence.step_by_hand,
-            recurrence.step_square,
-            recurrence.step_uneven,
-            recurrence.step_gradients,
+            step.step_by_hand,
+            step.step_square,
+            step.step_uneven,
+            step.step_large,
+            step.step_gradients,
         ),
         bans=_READY_MADE,
         why_banned="the exercise is to write the step yourself",
@@ -61,10 +66,12 @@ EXERCISES = (
             "(T, B, H).",
         ),
         cases=(
-            recurrence.forward_by_hand,
-            recurrence.forward_uneven,
-            recurrence.forward_ragged,
-            recurrence.forward_one_step,
+            forward.forward_by_hand,
+            forward.forward_uneven,
+            forward.forward_ragged,
+            forward.forward_holes,
+            forward.forward_one_step,
+            forward.forward_gradients,
         ),
         bans=_READY_MADE,
         why_banned="the exercise is to write the loop yourself",
@@ -89,10 +96,11 @@ EXERCISES = (
             "g = torch.where(mask[t, :, None], da_t @ W_hh, g).",
         ),
         cases=(
-            recurrence.backward_one_step,
-            recurrence.backward_by_autograd,
-            recurrence.backward_last_only,
-            recurrence.backward_ragged,
+            backward.backward_one_step,
+            backward.backward_by_autograd,
+            backward.backward_last_only,
+            backward.backward_ragged,
+            backward.backward_holes,
         ),
         bans=(
             *_READY_MADE,
@@ -100,7 +108,10 @@ EXERCISES = (
             "torch.autograd.backward",
             "torch._tensor.Tensor.backward",
             "torch.autograd.functional",
+            "torch.autograd.forward_ad",
+            "torch.func",
             "torch._functorch",
+            "run_backward",
         ),
         why_banned="the exercise is to work the gradients out by hand",
     ),
@@ -132,6 +143,8 @@ EXERCISES = (
             whole.stacked,
             whole.both_directions,
             whole.ragged_rows,
+            whole.padding_first,
+            between.dropout,
             whole.all_gradients,
         ),
         bans=_READY_MADE,
@@ -141,6 +154,7 @@ EXERCISES = (
             "minidistill.recurrent.rnn_forward",
             "minidistill.recurrent.rnn_backward",
             "minidistill.recurrent.Recurrence",
+            "minidistill.recurrent.first_state",
         ),
     ),
     Exercise(
@@ -165,15 +179,22 @@ EXERCISES = (
             training.loss_uneven,
             training.loss_ragged,
             training.loss_extreme,
+            training.loss_hopeless,
             training.loss_gradient,
         ),
         bans=(
             "cross_entropy",
             "cross_entropy_loss",
             "nll_loss",
+            "kl_div",
             "log_softmax",
             "softmax",
+            "sparse_log_softmax",
+            "sparse_softmax",
             "logsumexp",
+            "logcumsumexp",
+            "logaddexp",
+            "scaled_dot_product_attention",
             "torch.nn.modules.loss",
         ),
         why_banned="the exercise is to build the loss from exp, log and sum",
@@ -186,7 +207,7 @@ EXERCISES = (
         minutes=10,
         difficulty=2,
         purpose="one exploding batch must not undo an hour of training",
-        reference=training.clip_gradients,
+        reference=clipping.clip_gradients,
         hints=(
             "Think of all tensors as one long vector; its length is the root of the sum of all "
             "squares.",
@@ -195,13 +216,14 @@ EXERCISES = (
             "Return new tensors, [g * scale for g in gradients], and mind a norm of zero.",
         ),
         cases=(
-            training.clip_by_hand,
-            training.clip_large,
-            training.clip_small,
-            training.clip_zero,
-            training.clip_one_large,
+            clipping.clip_by_hand,
+            clipping.clip_large,
+            clipping.clip_small,
+            clipping.clip_close,
+            clipping.clip_zero,
+            clipping.clip_one_large,
         ),
-        bans=("torch.nn.utils.clip_grad", "_foreach_norm"),
+        bans=("torch.nn.utils.clip_grad", "_foreach_norm", "renorm"),
         why_banned="the exercise is to compute the norm and the factor yourself",
     ),
 )

@@ -1,56 +1,67 @@
-"""Chapter 02, the class: a stacked, bidirectional RNN that honours the mask."""
+"""Chapter 02: cases for the class `RNN`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from minidistill.course.answer import Answer
+from minidistill.course.answer import Answer, pattern
 from minidistill.course.exercise import Wrong, expect
+from minidistill.course.exercises import ch02_rnn_faults as faults
+from minidistill.course.exercises.ch02_rnn_wrong import Parts, run, wrong
+from minidistill.course.exercises.ch02_shared import (
+    expect_gradients,
+    keeps_type,
+    numbers,
+    ragged_lengths,
+)
+
+_ALL = faults.STEPS + faults.RESULTS + faults.LAYERS + faults.WAYS
 
 
-def _torch_rnn(
-    rng: torch.Generator, sizes: tuple[int, int], layers: int, both: bool
-) -> tuple[nn.RNN, dict[str, Tensor]]:
-    """torch.nn's RNN with random weights in float64, as the reference."""
-    rnn = nn.RNN(*sizes, num_layers=layers, bidirectional=both, batch_first=True).double()
-    weights = {
-        name: torch.randn(p.shape, generator=rng, dtype=torch.float64) * 0.5
-        for name, p in rnn.named_parameters()
-    }
-    rnn.load_state_dict(weights)
-    return rnn, weights
-
-
-def _made(answer: Answer, sizes: tuple[int, int], layers: int, both: bool, weights: dict) -> Answer:
-    rnn = answer.create(*sizes, num_layers=layers, bidirectional=both)
-    rnn.load(weights)
+def _torch_rnn(rng: torch.Generator, layers: int, both: bool) -> nn.RNN:
+    """torch.nn's RNN, 3 numbers in and 5 in the state, random weights in float64: the judge."""
+    rnn = nn.RNN(3, 5, num_layers=layers, bidirectional=both, batch_first=True).double()
+    rnn.load_state_dict(
+        {name: numbers(rng, *p.shape, scale=0.5) for name, p in rnn.named_parameters()}
+    )
     return rnn
 
 
-def _numbers(rng: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+def _made(answer: Answer, rnn: nn.RNN, **options: Any) -> Answer:
+    """The student's layer with the judge's weights."""
+    mine = answer.create(
+        3, 5, num_layers=rnn.num_layers, bidirectional=rnn.bidirectional, **options
+    )
+    mine.load({name: p.detach() for name, p in rnn.named_parameters()})
+    return mine
 
 
-def _pair(got: object) -> tuple[Tensor, Tensor]:
-    if not isinstance(got, tuple) or len(got) != 2:
+def _weights(rnn: nn.RNN) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in rnn.named_parameters()}
+
+
+def _compare(
+    got: Any, want: tuple[Tensor, Tensor], rnn: nn.RNN, kinds: faults.Faults, *inputs: Any
+) -> None:
+    """Compare outputs and last state, naming the known mistakes among `kinds`."""
+    outputs, last = (w.detach() for w in want)
+    if isinstance(got, Tensor) and got.shape == outputs.shape:
         raise Wrong("forward returns two things: the outputs (B, T, D*H) and the last state")
-    return got[0], got[1]
-
-
-def _ragged(rng: torch.Generator, B: int, T: int) -> tuple[Tensor, Tensor]:
-    lengths = torch.randint(1, T, (B,), generator=rng)
-    lengths[-1] = T
-    return lengths, torch.arange(T) < lengths[:, None]
+    known = wrong(kinds, _weights(rnn), *inputs)
+    expect(got, (outputs, last), "(the outputs, the last state)", known)
+    for value, right, what in zip(got, want, ("the outputs", "the last state"), strict=True):
+        keeps_type(value, right, f"the type of {what}")
 
 
 def _packed(rnn: nn.RNN, x: Tensor, h0: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The reference for ragged rows: torch's packed sequences."""
+    """What torch makes of ragged rows: packed sequences."""
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     outputs, last = rnn(packed, h0)
-    return nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=x.size(1))[
-        0
-    ], last
+    padded, _ = nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=x.size(1))
+    return padded, last
 
 
 def names_and_shapes(answer: Answer, rng: torch.Generator) -> None:
@@ -58,216 +69,141 @@ def names_and_shapes(answer: Answer, rng: torch.Generator) -> None:
     for layers, both in ((1, False), (2, True)):
         wanted = dict(nn.RNN(3, 5, num_layers=layers, bidirectional=both).named_parameters())
         got = answer.create(3, 5, num_layers=layers, bidirectional=both).parameters()
-        shapes = {k: list(v.shape) for k, v in wanted.items()}
-        expect({k: list(v.shape) for k, v in got.items()}, shapes, "the parameters' shapes")
+        if not got:
+            raise Wrong(
+                "the layer has no parameters, so nothing would be trained: wrap each weight in "
+                "nn.Parameter and register it under its name; plain tensors, and parameters in a "
+                "Python list or dict, are not seen"
+            )
+        lacks, extra = ", ".join(wanted.keys() - got.keys()), ", ".join(got.keys() - wanted.keys())
+        if lacks or extra:
+            texts = [f"it lacks {lacks}" if lacks else "", f"it has {extra} too" if extra else ""]
+            raise Wrong(
+                f"with {layers} layer(s) and bidirectional={both} the parameters' names are not "
+                f"torch.nn.RNN's: {' and '.join(filter(None, texts))}"
+            )
+        for name, right in wanted.items():
+            if got[name].shape != right.shape:
+                raise Wrong(
+                    f"{name} has shape {tuple(got[name].shape)}, expected {tuple(right.shape)}: "
+                    "(out, in), and a layer above the first reads D*H numbers"
+                )
 
 
 def first_weights(answer: Answer, rng: torch.Generator) -> None:
     """weights start uniformly between -1/sqrt(H) and 1/sqrt(H)."""
-    got = answer.create(7, 64).parameters()["weight_hh_l0"]
-    bound = 1 / 8
-    if float(got.abs().max()) > bound + 1e-6:
-        raise Wrong(f"weights reach {float(got.abs().max()):.3f}: the bound is 1/sqrt(H) = 0.125")
-    if abs(float(got.std()) - bound / 3**0.5) > 0.01 or abs(float(got.mean())) > 0.01:
-        raise Wrong("the first weights are not spread evenly between -1/sqrt(H) and 1/sqrt(H)")
+    found = answer.create(7, 64, num_layers=2).parameters()
+    for name, weights in found.items():
+        reach = float(weights.abs().max())
+        if not reach <= 1 / 8 + 1e-6:
+            raise Wrong(f"{name} reaches {reach:.3g} at first: the bound is 1/sqrt(H) = 0.125 here")
+        even = abs(float(weights.std()) - 0.125 / 3**0.5) < 0.01
+        if weights.dim() == 2 and not (even and abs(float(weights.mean())) < 0.01):
+            raise Wrong(
+                f"the first values of {name} are not spread evenly between -1/sqrt(H) and 1/sqrt(H)"
+            )
+    one, other = found.get("weight_hh_l0"), found.get("weight_hh_l1")
+    if one is not None and other is not None and torch.equal(one, other):
+        raise Wrong("all layers start from the same weights: seed once, not for every weight")
 
 
 def one_layer(answer: Answer, rng: torch.Generator) -> None:
     """one layer equals torch.nn.RNN with the same weights."""
-    rnn, weights = _torch_rnn(rng, (3, 5), 1, False)
-    mine = _made(answer, (3, 5), 1, False, weights)
-    x, h0 = _numbers(rng, 2, 7, 3), _numbers(rng, 1, 2, 5)
-    outputs, last = _pair(mine(x, h0))
-    want, want_last = rnn(x, h0)
-    zero_start, _ = rnn(x)
-    off = rnn(x, h0)[0]
-    expect(
-        outputs,
-        want,
-        "the outputs",
-        {
-            "the state that is handed in is not used: start from it": zero_start,
-            "outputs come out time first: (B, T, H)": off.transpose(0, 1),
-            "the outputs hold the last state only: one for every step": want_last[-1],
-        },
-    )
-    expect(
-        last,
-        want_last,
-        "the last state",
-        {
-            "the last state lacks its first dimension: (L*D, B, H)": want_last[0],
-            "the last state is the first step's": want[:, 0][None],
-            "all states are returned in place of the last": want.transpose(0, 1),
-        },
-    )
+    rnn = _torch_rnn(rng, 1, False)
+    x, h0 = numbers(rng, 2, 7, 3), numbers(rng, 1, 2, 5)
+    _compare(_made(answer, rnn)(x, h0), rnn(x, h0), rnn, _ALL, x, h0)
 
 
 def starts_at_zero(answer: Answer, rng: torch.Generator) -> None:
-    """without a state it starts from zeros, on the inputs' type."""
-    rnn, weights = _torch_rnn(rng, (2, 3), 1, False)
-    x = _numbers(rng, 3, 5, 2)
-    expect(_pair(_made(answer, (2, 3), 1, False, weights)(x))[0], rnn(x)[0], "the outputs")
+    """without a state it starts from zeros, of the inputs' type."""
+    rnn = _torch_rnn(rng, 1, False)
+    x, mine = numbers(rng, 2, 7, 3), _made(answer, rnn)
+    try:
+        first = mine(x)
+    except Wrong as trouble:
+        if "NoneType" not in str(trouble) and "argument" not in str(trouble):
+            raise
+        raise Wrong(f"without a state the layer starts from zeros, not: {trouble}") from None
+    _compare(first, rnn(x), rnn, _ALL, x)
+    again = mine(x)
+    expect(
+        again,
+        first,
+        "(the outputs of a second call, its last state)",
+        {
+            "a second call starts from the last state of the first: keep no state in self, the "
+            "caller hands it in": tuple(w.detach() for w in rnn(x, rnn(x)[1])),
+        },
+    )
 
 
 def carried_state(answer: Answer, rng: torch.Generator) -> None:
     """a text read in two halves gives what it gives in one."""
-    rnn, weights = _torch_rnn(rng, (3, 5), 2, False)
-    mine = _made(answer, (3, 5), 2, False, weights)
-    x = _numbers(rng, 2, 11, 3)
-    first, state = _pair(mine(x[:, :4]))
-    second, last = _pair(mine(x[:, 4:], state))
-    want, want_last = rnn(x)
-    expect(
-        torch.cat([first, second], 1),
-        want,
-        "the outputs of the two halves",
-        {
-            "the second half starts anew: the carried state is not used": torch.cat(
-                [rnn(x[:, :4])[0], rnn(x[:, 4:])[0]], 1
-            )
-        },
-    )
-    expect(last, want_last, "the last state")
+    rnn = _torch_rnn(rng, 2, False)
+    mine, x = _made(answer, rnn), numbers(rng, 2, 11, 3)
+    first = mine(x[:, :4])
+    _compare(first, rnn(x[:, :4]), rnn, _ALL, x[:, :4])
+    whole, end = (w.detach() for w in rnn(x))
+    second = mine(x[:, 4:], first[1])
+    expect(second, (whole[:, 4:], end), "(the outputs of the second half, the last state)",
+           wrong(_ALL, _weights(rnn), x[:, 4:], first[1]))
 
 
 def stacked(answer: Answer, rng: torch.Generator) -> None:
     """three layers, each reading the one below."""
-    rnn, weights = _torch_rnn(rng, (3, 5), 3, False)
-    mine = _made(answer, (3, 5), 3, False, weights)
-    x, h0 = _numbers(rng, 2, 7, 3), _numbers(rng, 3, 2, 5)
-    outputs, last = _pair(mine(x, h0))
-    want, want_last = rnn(x, h0)
-    swapped = rnn(x, h0.flip(0))
-    expect(
-        outputs,
-        want,
-        "the outputs",
-        {
-            "the states of the layers are in the wrong order: state[0] is the lowest layer's": (
-                swapped[0]
-            ),
-            "every layer starts from the lowest layer's state: state[layer]": rnn(
-                x, h0[:1].expand_as(h0).contiguous()
-            )[0],
-        },
-    )
-    expect(
-        last,
-        want_last,
-        "the last states",
-        {
-            "the last states are in the wrong order: the lowest layer first": want_last.flip(0),
-            "only the top layer's last state is returned: one for every layer": want_last[-1:],
-            "every layer returns the top layer's last state": want_last[-1:].expand_as(want_last),
-        },
-    )
+    rnn = _torch_rnn(rng, 3, False)
+    x, h0 = numbers(rng, 2, 7, 3), numbers(rng, 3, 2, 5)
+    _compare(_made(answer, rnn)(x, h0), rnn(x, h0), rnn, _ALL, x, h0)
 
 
 def both_directions(answer: Answer, rng: torch.Generator) -> None:
-    """two layers in both directions."""
-    rnn, weights = _torch_rnn(rng, (3, 5), 2, True)
-    mine = _made(answer, (3, 5), 2, True, weights)
-    x, h0 = _numbers(rng, 2, 7, 3), _numbers(rng, 4, 2, 5)
-    outputs, last = _pair(mine(x, h0))
-    want, want_last = rnn(x, h0)
-    flipped = torch.cat([want[..., :5], want[..., 5:].flip(1)], -1)
-    expect(
-        outputs,
-        want,
-        "the outputs",
-        {
-            "the backward outputs are not turned round again: output t of both directions belongs to "
-            "token t": flipped,
-            "the directions are in the wrong order: forward first": want.roll(5, -1),
-            "the directions are added: set them side by side (torch.cat)": want[..., :5]
-            + want[..., 5:],
-        },
-    )
-    order = want_last.view(2, 2, 2, 5).transpose(0, 1).reshape(4, 2, 5)
-    expect(
-        last,
-        want_last,
-        "the last states",
-        {
-            "the last states are in the wrong order: layer 0 forward, layer 0 backward, layer 1 ...": (
-                order
-            )
-        },
-    )
+    """both directions, in one layer and in two."""
+    for layers in (1, 2):
+        rnn = _torch_rnn(rng, layers, True)
+        x, h0 = numbers(rng, 2, 7, 3), numbers(rng, 2 * layers, 2, 5)
+        _compare(_made(answer, rnn)(x, h0), rnn(x, h0), rnn, _ALL, x, h0)
 
 
 def ragged_rows(answer: Answer, rng: torch.Generator) -> None:
     """padding changes nothing: ragged rows equal torch's packed sequences."""
-    for layers, both in ((1, False), (2, True)):
-        rnn, weights = _torch_rnn(rng, (3, 5), layers, both)
-        mine = _made(answer, (3, 5), layers, both, weights)
-        x, h0 = _numbers(rng, 4, 7, 3), _numbers(rng, layers * (1 + both), 4, 5)
-        lengths, mask = _ragged(rng, 4, 7)
-        outputs, last = _pair(mine(x, h0, mask))
-        want, want_last = _packed(rnn, x, h0, lengths)
-        blind, blind_last = rnn(x, h0)
-        expect(
-            outputs,
-            want,
-            "the outputs",
-            {
-                "the mask is ignored": blind,
-                "outputs at padding must be zero": blind
-                if both
-                else _held(want, want_last[-1], mask),
-                "the outputs are masked, but the steps are not: at padding the state must stay": blind
-                * mask[..., None],
-            },
-        )
-        expect(
-            last,
-            want_last,
-            "the last state",
-            {
-                "the last state is the one after the padding: it is the one after the row's last real "
-                "token": blind_last,
-                "the last state is zero where a row is padded: keep the state over padding": (
-                    want_last * mask[:, -1, None]
-                ),
-            },
-        )
+    for layers, both in ((1, False), (1, True), (2, True)):
+        rnn = _torch_rnn(rng, layers, both)
+        x, h0 = numbers(rng, 4, 7, 3), numbers(rng, layers * (1 + both), 4, 5)
+        lengths = ragged_lengths(rng, 7, 4)
+        mask = torch.arange(7) < lengths[:, None]
+        got = _made(answer, rnn)(x, h0, mask=mask)
+        _compare(got, _packed(rnn, x, h0, lengths), rnn, faults.MASKS + _ALL, x, h0, mask)
 
 
-def _held(outputs: Tensor, last: Tensor, mask: Tensor) -> Tensor:
-    return torch.where(mask[..., None], outputs, last[:, None])
+def padding_first(answer: Answer, rng: torch.Generator) -> None:
+    """padding may stand before the text."""
+    rnn = _torch_rnn(rng, 2, True)
+    x, h0 = numbers(rng, 3, 7, 3), numbers(rng, 4, 3, 5)
+    mask = torch.arange(7) >= torch.tensor([[0], [3], [5]])
+    want = run(_weights(rnn), x, h0, mask)
+    _compare(_made(answer, rnn)(x, h0, mask), want, rnn, faults.MASKS + _ALL, x, h0, mask)
 
 
 def all_gradients(answer: Answer, rng: torch.Generator) -> None:
     """every gradient equals torch's: inputs, first state, all weights."""
-    rnn, weights = _torch_rnn(rng, (3, 5), 2, True)
-    mine = _made(answer, (3, 5), 2, True, weights)
-    x, h0 = _numbers(rng, 3, 5, 3), _numbers(rng, 4, 3, 5)
-    lengths, mask = _ragged(rng, 3, 5)
-    got = mine.gradients(x, h0, mask, wrt=(0, 1))
-    want = _Packed(rnn).gradients(x, h0, lengths)
-    for name, a, b in zip(("the inputs", "the first state"), got["inputs"], want[0], strict=True):
-        cut = {f"no gradient reaches {name}: it is detached somewhere": torch.zeros_like(b)}
-        expect(a, b, f"the gradient of {name}", cut)
-    for name, b in want[1].items():
-        cut = {f"no gradient reaches {name}: it is detached somewhere": torch.zeros_like(b)}
-        expect(got["parameters"].get(name), b, f"the gradient of {name}", cut)
+    rnn = _torch_rnn(rng, 2, True)
+    x, h0, lengths = numbers(rng, 3, 5, 3), numbers(rng, 4, 3, 5), ragged_lengths(rng, 5, 3)
+    mask = torch.arange(5) < lengths[:, None]
+    got = _made(answer, rnn).gradients(x, h0, mask, wrt=(0, 1))
+    names = list(_weights(rnn))
+    mine = [*got["inputs"], *(got["parameters"].get(name) for name in names)]
+    want = _gradients(rnn, x, h0, mask, None)
+    known = [(sentence, _gradients(rnn, x, h0, mask, parts)) for sentence, parts in faults.CUTS]
+    expect_gradients(mine, want, ["the inputs", "the first state", *names], known)
 
 
-class _Packed:
-    """Gradients of the packed reference, weighted as the desk weights them."""
-
-    def __init__(self, rnn: nn.RNN) -> None:
-        self.rnn = rnn
-
-    def gradients(
-        self, x: Tensor, h0: Tensor, lengths: Tensor
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Gradients of the inputs and the first state, and of every parameter by name."""
-        from minidistill.course.answer import pattern
-
-        x, h0 = x.clone().requires_grad_(), h0.clone().requires_grad_()
-        total = sum((o * pattern(o)).sum() for o in _packed(self.rnn, x, h0, lengths))
-        named = dict(self.rnn.named_parameters())
-        found = torch.autograd.grad(total, [x, h0, *named.values()])
-        return list(found[:2]), dict(zip(named, found[2:], strict=True))
+def _gradients(
+    rnn: nn.RNN, x: Tensor, h0: Tensor, mask: Tensor, parts: Parts | None
+) -> list[Tensor]:
+    """Gradients of inputs, first state and weights, the outputs weighed as the desk does it."""
+    weights = {name: w.clone().requires_grad_() for name, w in _weights(rnn).items()}
+    sources = [x.clone().requires_grad_(), h0.clone().requires_grad_(), *weights.values()]
+    results = run(weights, sources[0], sources[1], mask, parts)
+    total = sum((o * pattern(o)).sum() for o in results)
+    found = torch.autograd.grad(total, sources, allow_unused=True)
+    return [torch.zeros_like(s) if g is None else g for s, g in zip(sources, found, strict=True)]

@@ -1,0 +1,374 @@
+"""Chapter 02: mistakes in the class `RNN`, as parts of `ch02_rnn_wrong.run` that they exchange."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minidistill.course.exercises.ch02_rnn_wrong import Parts
+from minidistill.recurrent import rnn_forward
+
+Faults = list[tuple[str, Parts]]
+
+
+def _afresh(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Tensor:
+    return torch.tanh(a + h0 @ W.T)
+
+
+def _unmasked(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Tensor:
+    return rnn_forward(a, h0, W)
+
+
+def _relu(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Tensor:
+    states = [h0]
+    for step in a:
+        states.append(torch.relu(step + states[-1] @ W.T))
+    return torch.stack(states[1:])
+
+
+def _zeroing(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Tensor:
+    states = [h0]
+    for t, step in enumerate(a):
+        new = torch.tanh(step + states[-1] @ W.T)
+        states.append(new if mask is None else new * mask[t, :, None])
+    return torch.stack(states[1:])
+
+
+def _detached(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Tensor:
+    states = [h0]
+    for t, step in enumerate(a):
+        old = states[-1]
+        new = torch.tanh(step + old.detach() @ W.T)
+        states.append(new if mask is None else torch.where(mask[t, :, None], new, old))
+    return torch.stack(states[1:])
+
+
+STEPS: Faults = [
+    ("b_hh is missing: both biases are added", {"bias": lambda b, c: b}),
+    ("b_ih is missing: both biases are added", {"bias": lambda b, c: c}),
+    ("both biases are missing", {"bias": lambda b, c: 0 * b}),
+    ("b_ih is added twice, b_hh not at all", {"bias": lambda b, c: 2 * b}),
+    ("b_hh is added twice, b_ih not at all", {"bias": lambda b, c: 2 * c}),
+    (
+        "the state that is handed in is not used: start from it",
+        {"first": lambda given, zeros: zeros},
+    ),
+    (
+        "without a state the first one is zeros, here it is ones",
+        {"first": lambda given, zeros: zeros + 1 if given is None else given},
+    ),
+    (
+        "W_hh is transposed once too often or too seldom: h @ W_hh.T",
+        {"steps": lambda a, h, W, mask: rnn_forward(a, h, W.T, mask)},
+    ),
+    ("every step starts from the first state: hand the new one on", {"steps": _afresh}),
+    ("this is a ReLU: the network uses tanh", {"steps": _relu}),
+]
+"""Inside one layer."""
+
+RESULTS: Faults = [
+    (
+        "the outputs come out time first: turn them round at the end, (B, T, D*H)",
+        {"result": lambda outputs, last, first: (outputs, last)},
+    ),
+    (
+        "the two results are swapped: first the outputs, then the last state",
+        {"result": lambda outputs, last, first: (last, outputs.transpose(0, 1))},
+    ),
+    (
+        "only the last step's output is returned: one for every step, (B, T, D*H)",
+        {"result": lambda outputs, last, first: (outputs[-1], last)},
+    ),
+    (
+        "the first state is returned in place of the last",
+        {"result": lambda outputs, last, first: (outputs.transpose(0, 1), first)},
+    ),
+    (
+        "all states are returned in place of the last",
+        {"result": lambda outputs, last, first: (outputs.transpose(0, 1), outputs)},
+    ),
+    (
+        "all states are returned in place of the last",
+        {"result": lambda outputs, last, first: (outputs.transpose(0, 1),) * 2},
+    ),
+    (
+        "the last state lacks its first dimension: (L*D, B, H), torch.stack(last)",
+        {"last": lambda last, D: last[-1]},
+    ),
+    (
+        "the last state is batch first: it is (L*D, B, H), torch.stack(last)",
+        {"last": lambda last, D: torch.stack(last, 1)},
+    ),
+    (
+        "the last states come as a list: torch.stack(last) makes one tensor, (L*D, B, H)",
+        {"last": lambda last, D: list(last)},
+    ),
+    (
+        "the last states stand side by side: torch.stack(last) gives (L*D, B, H)",
+        {"last": lambda last, D: torch.cat(last, -1)},
+    ),
+    (
+        "the last states stand side by side: torch.stack(last) gives (L*D, B, H)",
+        {"last": lambda last, D: torch.cat(last, -1)[None]},
+    ),
+    (
+        "the last states stand under each other: torch.stack(last) gives (L*D, B, H)",
+        {"last": lambda last, D: torch.cat(last, 0)},
+    ),
+    (
+        "the last state is the first step's: states[-1] is the last",
+        {"end": lambda states, mask, turned: states[0]},
+    ),
+    (
+        "only the top layer's last state is returned: one for every layer and direction",
+        {"last": lambda last, D: torch.stack(last[-D:])},
+    ),
+    (
+        "only the lowest layer's last state is returned: one for every layer and direction",
+        {"last": lambda last, D: torch.stack(last[:D])},
+    ),
+    (
+        "every layer returns the top layer's last state",
+        {"last": lambda last, D: torch.stack(last[-D:] * (len(last) // D))},
+    ),
+    (
+        "the last states are in the wrong order: the lowest layer first",
+        {"last": lambda last, D: torch.stack([h for i in range(len(last) - D, -1, -D)
+                                              for h in last[i : i + D]])},
+    ),
+    (
+        "the last states are in the wrong order: the lowest layer first, forward before backward",
+        {"last": lambda last, D: torch.stack(last[::-1])},
+    ),
+    (
+        "the last states are in the wrong order: layer 0 forward, layer 0 backward, layer 1 ...",
+        {"last": lambda last, D: torch.stack(last[::D] + (last[1::2] if D == 2 else []))},
+    ),
+    (
+        "the last states are in the wrong order: forward before backward",
+        {"last": lambda last, D: torch.stack([h for i in range(0, len(last), D)
+                                              for h in last[i : i + D][::-1]])},
+    ),
+]
+"""What comes back."""
+
+LAYERS: Faults = [
+    (
+        "the states of the layers are in the wrong order: state[0] is the lowest layer's",
+        {"place": lambda layer, way, L, D: (L - 1 - layer) * D + way},
+    ),
+    (
+        "every layer starts from state[0]: each layer and direction has its own",
+        {"place": lambda layer, way, L, D: 0},
+    ),
+    (
+        "both directions start from the same state: state[k] is of layer k // D, direction k % D",
+        {"place": lambda layer, way, L, D: layer * D},
+    ),
+    (
+        "the state is chosen by the layer's number alone: state[k] is of layer k // D, direction "
+        "k % D",
+        {"place": lambda layer, way, L, D: layer},
+    ),
+    (
+        "the states are taken in the wrong order: state[k] is of layer k // D, direction k % D",
+        {"place": lambda layer, way, L, D: way * L + layer},
+    ),
+    (
+        "the states are taken in the wrong order: of a layer's two states the forward one is first",
+        {"place": lambda layer, way, L, D: layer * D + (D - 1 - way)},
+    ),
+    (
+        "a layer starts from the last state of the one before: its own stands in `state`",
+        {"start": lambda h0, last: last[-1] if last else h0},
+    ),
+    (
+        "every layer uses the first layer's weights: their names end in _l0, _l1, ...",
+        {"weights_of": lambda layer, way: (0, way)},
+    ),
+    (
+        "a layer's input is added to its outputs: the outputs are the states alone",
+        {"up": lambda below, outputs: below + outputs if below.shape == outputs.shape else outputs},
+    ),
+    (
+        "a layer reads the one below without its last step: pass on all outputs",
+        {"up": lambda below, outputs: torch.cat([0 * outputs[:1], outputs[:-1]])},
+    ),
+    (
+        "a second tanh stands between the layers: the outputs go up as they are",
+        {"up": lambda below, outputs: torch.tanh(outputs)},
+    ),
+]
+"""Layers upon each other."""
+
+WAYS: Faults = [
+    (
+        "the backward outputs are not turned round again: output t of both directions belongs to "
+        "token t",
+        {"back": lambda states, turned: states},
+    ),
+    (
+        "the backward direction reads forwards: turn time round before and after",
+        {"turned": lambda way: False},
+    ),
+    (
+        "only the outputs of the backward direction are turned round: turn its inputs too",
+        {"entered": lambda a, turned: a, "seen": lambda mask, layer, way, turned: mask},
+    ),
+    (
+        "the forward direction reads backwards too: turn only the other one round",
+        {"turned": lambda way: True},
+    ),
+    (
+        "the directions have changed places: the first reads forwards",
+        {"turned": lambda way: way == 0},
+    ),
+    (
+        "the backward direction uses the forward one's weights: their names end in _reverse",
+        {"weights_of": lambda layer, way: (layer, 0)},
+    ),
+    (
+        "the directions are in the wrong order: forward first",
+        {"join": lambda both: torch.cat(both[::-1], -1)},
+    ),
+    (
+        "the directions are added: set them side by side (torch.cat)",
+        {"join": lambda both: sum(both)},
+    ),
+    (
+        "the directions are averaged: set them side by side (torch.cat)",
+        {"join": lambda both: sum(both) / len(both)},
+    ),
+    (
+        "the entries of the directions alternate: set one beside the other, torch.cat(both, -1)",
+        {"join": lambda both: torch.stack(both, -1).flatten(-2)},
+    ),
+    (
+        "both halves of the outputs hold the forward direction",
+        {"join": lambda both: torch.cat([both[0], both[0]], -1)},
+    ),
+    (
+        "both halves of the outputs hold the backward direction",
+        {"join": lambda both: torch.cat([both[-1], both[-1]], -1)},
+    ),
+    (
+        "the backward direction's last state is taken at the wrong end: it is the one after the "
+        "first token, states[-1] before turning back",
+        {"end": lambda states, mask, turned: states[0] if turned else states[-1]},
+    ),
+]
+"""Both directions."""
+
+MASKS: Faults = [
+    (
+        "the mask is ignored",
+        {"steps": _unmasked, "silent": lambda outputs, mask, turned: outputs},
+    ),
+    (
+        "the outputs are set to zero at padding, but the steps are made: hand the mask to the "
+        "recurrence, so that the state stays what it was",
+        {"steps": _unmasked},
+    ),
+    (
+        "outputs at padding must be zero",
+        {"silent": lambda outputs, mask, turned: outputs},
+    ),
+    (
+        "the padding's inputs are set to zero, but the steps are made: hand the mask to the "
+        "recurrence",
+        {
+            "read": lambda x, mask: x * mask[..., None],
+            "steps": _unmasked,
+            "silent": lambda outputs, mask, turned: outputs,
+        },
+    ),
+    (
+        "the padding's inputs are set to zero, but the steps are made: hand the mask to the "
+        "recurrence",
+        {"read": lambda x, mask: x * mask[..., None], "steps": _unmasked},
+    ),
+    (
+        "the mask is used the wrong way round: True marks a real token",
+        {
+            "seen": lambda mask, layer, way, turned: ~(mask.flip(0) if turned else mask),
+            "silent": lambda outputs, mask, turned: outputs * ~mask[..., None],
+        },
+    ),
+    (
+        "the mask is used the wrong way round in the steps: True marks a real token",
+        {"seen": lambda mask, layer, way, turned: ~(mask.flip(0) if turned else mask)},
+    ),
+    (
+        "the outputs are zero at the real tokens: the mask is True there",
+        {"silent": lambda outputs, mask, turned: outputs * ~mask[..., None]},
+    ),
+    ("at padding the state becomes zero: it must stay what it was", {"steps": _zeroing}),
+    (
+        "the last state is zero where a row is padded: take it from the states, before the outputs "
+        "are set to zero",
+        {
+            "end": lambda states, mask, turned: (
+                states[-1] if mask is None else states[-1] * mask[0 if turned else -1][:, None]
+            )
+        },
+    ),
+    (
+        "the mask is not turned round for the backward direction: flip it along time, as the inputs",
+        {"seen": lambda mask, layer, way, turned: mask},
+    ),
+    (
+        "the mask is not turned round for the backward direction, neither for the steps nor before "
+        "the outputs are set to zero",
+        {
+            "seen": lambda mask, layer, way, turned: mask,
+            "silent": lambda outputs, mask, turned: (
+                outputs * (mask.flip(0) if turned else mask)[..., None]
+            ),
+        },
+    ),
+    (
+        "the backward outputs are set to zero at the wrong places: use the turned mask before they "
+        "are turned back, or the mask as it was handed in after it",
+        {
+            "silent": lambda outputs, mask, turned: (
+                outputs * (mask.flip(0) if turned else mask)[..., None]
+            )
+        },
+    ),
+    (
+        "the backward direction ignores the mask",
+        {"seen": lambda mask, layer, way, turned: None if turned else mask},
+    ),
+    (
+        "only the first layer uses the mask",
+        {"seen": lambda mask, layer, way, turned: (
+            None if layer else mask.flip(0) if turned else mask
+        )},
+    ),
+    (
+        "the mask is read as a length, as if padding stood only at the end: backwards it stands at "
+        "the start",
+        {"seen": lambda mask, layer, way, turned: torch.arange(len(mask))[:, None] < mask.sum(0)},
+    ),
+]
+"""Ragged rows."""
+
+CUTS: Faults = [
+    (
+        "the state is detached from step to step: the gradient must reach the first one",
+        {"steps": _detached},
+    ),
+    (
+        "the gradient stops between the layers: a layer's outputs are detached",
+        {"up": lambda below, outputs: outputs.detach()},
+    ),
+    (
+        "no gradient comes back from the last state: it is detached",
+        {"last": lambda last, D: torch.stack(last).detach()},
+    ),
+    (
+        "no gradient comes back from the outputs: they are detached",
+        {"result": lambda outputs, last, first: (outputs.transpose(0, 1).detach(), last)},
+    ),
+]
+"""Gradients that are cut off."""

@@ -1,0 +1,67 @@
+"""Words: how a text is split into words and marks, and how these are joined to a text again.
+
+Taught in solutions/01_text_as_data.ipynb.
+"""
+
+import re
+from collections.abc import Iterable
+
+_HAN = r"\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_LETTER = rf"[^\W_{_HAN}]"
+_WORD = re.compile(
+    rf"""
+      [{_HAN}]                                  # one Chinese character, or
+    | \d+ (?: [.,]\d+ )+                        # a number with points: 1,000.50, or
+    | {_LETTER} (?: {_LETTER} | [\u0300-\u036f]   # a word: letters, digits, their accents,
+        | ['’-](?={_LETTER}) )*                 # apostrophe or hyphen inside: don't, ill-bred
+    | --                                        # a typewriter's dash, or
+    | \n\s*                                     # line breaks: the end of a paragraph, or
+    | \S                                        # any other character that is not white space
+    """,
+    re.VERBOSE,
+)
+PARAGRAPH = "\n"  # the token that ends a paragraph, however many line breaks stand there
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words, punctuation marks and Chinese characters of a text, in order.
+
+    One regular expression, `_WORD`, says what a token is: a single Chinese character; a
+    number with points or commas inside; a run of letters and digits, with accents, and with
+    apostrophes and hyphens inside it; "--"; line breaks, which end a paragraph and become one
+    token "\\n" together; any other single character. Other white space only separates. Upper
+    and lower case stay apart. A file with line breaks inside its paragraphs should be cleaned
+    first, as `minidistill.novels` does. Taught in solutions/01_text_as_data.ipynb.
+    """
+    return [PARAGRAPH if token[0] == "\n" else token for token in _WORD.findall(text)]
+
+
+_AFTER_WORD = set(".,;:!?)]}”’%…")  # no space before
+_BEFORE_WORD = set("([{“‘")  # no space after
+_PAIRED = set('"_')  # opens and closes with the same mark
+# Characters and marks of Chinese (full-width letters are letters), dashes, and paragraphs:
+# no space on either side.
+_MARKS = r"\u3001-\u3004\u3008-\u3020\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+_TIGHT = re.compile(rf"[{_HAN}{_MARKS}—–\n]|--")
+
+
+def join_words(tokens: Iterable[str]) -> str:
+    """Return tokens of `split_words` as text, with spaces where people write them."""
+    pieces: list[str] = []
+    open_marks: set[str] = set()
+    last, glue = PARAGRAPH, True
+    for token in tokens:
+        tight = _TIGHT.fullmatch(token) is not None
+        closes = token in open_marks
+        glue = glue or tight or closes or token in _AFTER_WORD
+        # A dash beside a hyphen would read as another dash.
+        if not glue or last[-1] == token[0] == "-":
+            pieces.append(" ")
+        pieces.append(token)
+        if token == PARAGRAPH:
+            open_marks.clear()  # a paragraph closes what it opened
+        elif token in _PAIRED:
+            open_marks ^= {token}
+        glue = tight or token in _BEFORE_WORD or (token in _PAIRED and not closes)
+        last = token
+    return "".join(pieces)

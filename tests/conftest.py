@@ -1,0 +1,9 @@
+"""Nothing that a test does may touch the progress or the downloads of whoever runs it."""
+
+import os
+import tempfile
+
+_FOLDER = tempfile.mkdtemp(prefix="minidistill-tests-")
+os.environ["MINIDISTILL_HOME"] = os.path.join(_FOLDER, "home")
+os.environ["MINIDISTILL_CACHE"] = os.path.join(_FOLDER, "cache")
+os.environ["MPLBACKEND"] = "agg"
