@@ -5,9 +5,9 @@ Weights are safetensors: reading one cannot run code, which unpickling can.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,11 @@ def write_atomically(path: Path | str, write: Callable[[Path], None]) -> None:
         CheckpointError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             stale.unlink(missing_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
         try:
             write(temporary)
             with open(temporary, "rb") as file:
@@ -69,7 +67,9 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], about: dict[str, 
     # safetensors refuses tensors that share memory (tied weights) and non-contiguous ones.
     alone = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     metadata = {"minidistill": VERSION, "about": json.dumps(about)}
-    write_atomically(path, lambda temporary: torch_files.save_file(alone, temporary, metadata))
+    # Not `save_file`: where it is killed it leaves temporary files under names of its own.
+    content = torch_files.save(alone, metadata)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:

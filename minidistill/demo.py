@@ -164,9 +164,9 @@ def prepare(novel: Novel) -> Data:
 
 
 def first_words(text: str) -> str:
-    """Return the first sentence of a text, or its first 20 characters if that is long."""
+    """Return the first sentence of a text; if that is long, the words in 20 characters."""
     sentence = re.match(r".{1,60}?[.!?。！？…]+[”’\"']*", text)
-    return sentence[0] if sentence else text[:20]
+    return sentence[0] if sentence else text[:20].rsplit(" ", 1)[0]
 
 
 def baselines(data: Data) -> dict[str, Bits]:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minidistill.language_model import eval_mode
+
 Rule = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -73,27 +75,25 @@ def generate(
             "sampling needs a source of chance: generator=torch.Generator().manual_seed(0), "
             "or greedy=True"
         )
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
+    weight = next(iter(model.parameters()), prompt)  # a model without weights stays where it is
     source = {} if memory is None else {"memory": memory}
-    tokens = prompt.to(device)
-    ended = torch.zeros(len(tokens), dtype=torch.bool, device=device)
+    tokens = prompt.to(weight.device)
+    ended = torch.zeros(len(tokens), dtype=torch.bool, device=weight.device)
     new, state = tokens, None
-    for _ in range(max_new_tokens):
-        logits, state = model(new, state, **source)
-        scores = logits[:, -1].float()  # (B, V)
-        for rule in rules:
-            scores = rule(scores, tokens)
-        chosen = scores.argmax(-1) if greedy else draw(scores, generator)
-        if stop_id is not None:
-            chosen = torch.where(ended, stop_id, chosen)
-            ended = ended | (chosen == stop_id)
-        new = chosen[:, None]  # (B, 1)
-        tokens = torch.cat([tokens, new], dim=1)
-        if stop_id is not None and bool(ended.all()):
-            break
-    model.train(was_training)
+    with eval_mode(model):
+        for _ in range(max_new_tokens):
+            logits, state = model(new, state, **source)
+            scores = logits[:, -1].float()  # (B, V)
+            for rule in rules:
+                scores = rule(scores, tokens)
+            chosen = scores.argmax(-1) if greedy else draw(scores, generator)
+            if stop_id is not None:
+                chosen = torch.where(ended, stop_id, chosen)
+                ended = ended | (chosen == stop_id)
+            new = chosen[:, None]  # (B, 1)
+            tokens = torch.cat([tokens, new], dim=1)
+            if stop_id is not None and bool(ended.all()):
+                break
     return tokens
 
 
@@ -105,7 +105,8 @@ def draw(scores: Tensor, generator: torch.Generator) -> Tensor:
     """
     uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float64)
     gumbel = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
-    return (scores.double() + gumbel.to(scores.device)).argmax(-1)
+    # Added on the CPU, for not every GPU (Apple's) has numbers of this precision.
+    return (scores.cpu().double() + gumbel).argmax(-1).to(scores.device)
 
 
 def write(
@@ -136,7 +137,12 @@ def write(
     tokens = generate(
         model, torch.tensor([ids]), length, rules=rules, greedy=greedy, generator=generator
     )
-    return prompt + vocabulary.decode(tokens[0, len(ids) :].tolist())
+    # Decoded after the prompt and cut from it, so that words are set apart from the prompt's.
+    before = vocabulary.decode(ids)
+    written = vocabulary.decode(tokens[0].tolist())[len(before) :]
+    if prompt[-1].isspace() and not before[-1:].isspace():
+        written = written.removeprefix(" ")  # the prompt ends in the space between words
+    return prompt + written
 
 
 def forbid(ids: Sequence[int]) -> Rule:

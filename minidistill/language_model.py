@@ -15,6 +15,8 @@ a transformer and a class of your own can take each other's place.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -46,6 +48,20 @@ def detach(state: State) -> State:
     if isinstance(state, Tensor):
         return state.detach()
     return tuple(detach(part) for part in state)
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Inside the block nothing is dropped out; afterwards, or after an error, all is as before.
+
+    Taught in solutions/02_rnn_from_scratch.ipynb.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 class LanguageModel(nn.Module):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from minidistill.batches import IGNORE
 from minidistill.device import seeded
-from minidistill.language_model import State
+from minidistill.language_model import State, eval_mode
 from minidistill.progress import Progress
 from minidistill.training_state import RunState
 
@@ -157,14 +157,13 @@ def clip_by_value(gradients: Iterable[Tensor], max_value: float) -> None:
 @torch.no_grad()
 def evaluate(model: nn.Module, batches: Any, loss: LossFunction = next_token_loss) -> float:
     """Mean loss in nats a token over all of `batches`, in eval mode; the mode is put back."""
-    was_training, device = model.training, _device_of(model)
-    model.eval()
+    device, carries = _device_of(model), getattr(batches, "carries_state", False)
     total, count, state = 0.0, 0, None
-    for batch in batches.epoch(0):
-        mean, n, state = loss(model, to_device(batch, device), state)
-        total, count = total + float(mean) * n, count + n
-        state = state if batches.carries_state else None
-    model.train(was_training)
+    with eval_mode(model):
+        for batch in batches.epoch(0):
+            mean, n, state = loss(model, to_device(batch, device), state)
+            total, count = total + float(mean) * n, count + n
+            state = state if carries else None
     return total / max(1, count)
 
 

@@ -5,7 +5,7 @@ import sys
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidistill import cleaning_chinese as chinese
@@ -103,6 +103,7 @@ def test_a_file_of_two_layouts_is_read_chapter_by_chapter(language):
     assert clean(text, language) == longer
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(41, 97))
 def test_wrapping_and_joining_english_gives_the_text_back(seed, width):
     made = book("en", chapters=2, seed=seed)
@@ -110,6 +111,7 @@ def test_wrapping_and_joining_english_gives_the_text_back(seed, width):
     assert clean(text, "en") == made
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(23, 61))
 def test_wrapping_and_joining_chinese_gives_the_text_back(seed, width):
     made = book("zh", chapters=2, seed=seed)
@@ -117,6 +119,7 @@ def test_wrapping_and_joining_chinese_gives_the_text_back(seed, width):
     assert clean(text, "zh") == made
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_cleaning(text):
     for language in ("en", "zh"):
@@ -325,6 +328,7 @@ def test_words_cut_at_a_hyphen_or_a_dash_are_joined_without_a_space():
     assert join_chinese(["他说", "Hello", "world", "了"]) == "他说Hello world了"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 399))
 def test_roman_numbers_are_read(n):
     roman = ""
@@ -350,6 +354,7 @@ def test_what_is_no_english_number_is_none(text):
     assert english.number(text) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1999))
 def test_chinese_numbers_are_read(n):
     digits = "零一二三四五六七八九"

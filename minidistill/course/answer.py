@@ -186,9 +186,18 @@ def answer_to(exercise: Exercise, target: Any) -> Answer:
                 raise NotAttempted from None
             raise Wrong(explain_error(error)) from error
         except BaseException as error:  # exit() in an answer must not end the notebook
-            raise Wrong(explain_error(error)) from error
+            mixed_up = isinstance(error, (RuntimeError, IndexError))
+            shapes = _shapes(values.get("args", ())) if mixed_up else ""
+            raise Wrong(explain_error(error) + shapes) from error
 
     return Answer(ask)
+
+
+def _shapes(args: Sequence[Any]) -> str:
+    """The shapes of a call's tensors: most crashes come from mixing two of them up."""
+    shapes = [str(tuple(a.shape)) if isinstance(a, Tensor) else "-" for a in args]
+    known = any(shape != "-" for shape in shapes)
+    return f" (the arguments' shapes were {', '.join(shapes)})" if known else ""
 
 
 def reference_answer(function: Callable[..., Any]) -> Answer:
@@ -265,6 +274,7 @@ _MEANINGS = {
     "before Module.__init__": "Begin __init__ with super().__init__().",
     "can't multiply sequence": "A list is no tensor: go through its entries one by one.",
     "NameError": "Is the name spelt right, and has the cell that makes it been run?",
+    "index -100 is out": "-100 marks padding and is no id: put a valid id in its place first.",
     "is out of bounds": "An index is not in that dimension: is it the right one, counted from 0?",
     "inplace operation": "An in-place change destroyed a value that the gradient needs.",
     "Leaf variable": "Do not write into a parameter: make a new tensor.",

@@ -151,6 +151,10 @@ MISTAKES = (
         _rolled_text,
     ),
     (
+        "targets look back: the target of a token is the token after it, not the one before",
+        lambda ids, B, T: _cut(_sheets(ids, B)[0], _sheets(ids, B)[0].roll(1, 1), T),
+    ),
+    (
         "targets are two tokens ahead: one is enough",
         lambda ids, B, T: _cut(*_sheets(ids, B, shift=2), T),
     ),

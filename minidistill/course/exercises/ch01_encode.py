@@ -53,6 +53,7 @@ _INSIDE = (
     "a token is matched with a part of another: 'river' is not 'rivers', so compare whole tokens "
     "(==, or look it up in a dictionary)"
 )
+_CASE = "capitals are changed: 'A' and 'a' are different tokens here"
 _STRINGS = "ids are numbers, not strings"
 _APPEARANCE = (
     "ids are handed out as tokens appear in the text: an id is the token's place in the vocabulary"
@@ -161,10 +162,9 @@ ENCODE_MISTAKES = (
     ),
     (_STRINGS, lambda t, v: [str(i) for i in encode(t, v)]),
     (_STRINGS, lambda t, v: " ".join(str(i) for i in encode(t, v))),
-    (
-        "capitals are changed: 'A' and 'a' are different tokens here",
-        lambda t, v: encode([w.lower() for w in t], [w.lower() for w in v]),
-    ),
+    (_CASE, lambda t, v: encode([w.lower() for w in t], [w.lower() for w in v])),
+    (_CASE, lambda t, v: encode([w.lower() for w in t], v)),
+    (_CASE, lambda t, v: encode([w if w in v else w.lower() for w in t], v)),
     (_INSIDE, _matching(lambda word, token: token in word)),
     (_INSIDE, _matching(lambda word, token: word in token)),
     (_INSIDE, _matching(lambda word, token: word.startswith(token))),
@@ -199,7 +199,9 @@ def encode_by_hand(answer: Answer, rng: torch.Generator) -> None:
 def encode_whole_tokens(answer: Answer, rng: torch.Generator) -> None:
     """a token inside a longer one, and capitals."""
     vocabulary = [UNKNOWN, "rivers", "river", "A", "man"]
-    _encode_case(answer, ["river", "riv", "s", "rivers", "human", "mane", "a", "A"], vocabulary)
+    _encode_case(
+        answer, ["river", "riv", "s", "rivers", "human", "mane", "a", "A", "River"], vocabulary
+    )
 
 
 def encode_many(answer: Answer, rng: torch.Generator) -> None:

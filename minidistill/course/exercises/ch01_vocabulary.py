@@ -95,6 +95,18 @@ VOCABULARY_MISTAKES = (
         lambda t, n: _by(t, n, lambda word, count, place: (count, place)),
     ),
     (
+        "the counts rise, so that the most frequent stand last: sort by falling counts",
+        lambda t, n: [UNKNOWN, *_ranked(t)[: n - 1][::-1]],
+    ),
+    (
+        "the counts rise, so that the most frequent stand last: sort by falling counts",
+        lambda t, n: [UNKNOWN, *sorted(Counter(t), key=Counter(t).get)[1 - n :]],
+    ),
+    (
+        "letters inside longer tokens are counted, too: count whole tokens, not in a string",
+        lambda t, n: _by(t, n, lambda word, count, place: (-" ".join(t).count(word), place)),
+    ),
+    (
         "these are the first tokens of the text, not the most frequent: count them",
         lambda t, n: [UNKNOWN, *list(dict.fromkeys(t))[: n - 1]],
     ),
@@ -248,9 +260,9 @@ def vocabulary_ties(answer: Answer, rng: torch.Generator) -> None:
 
 
 def vocabulary_as_it_is(answer: Answer, rng: torch.Generator) -> None:
-    """capitals, punctuation and numbers are tokens too."""
-    tokens = ["River", ",", "river", "7", ",", "River", "sea", ",", "sea", "7", "river", "river"]
-    for size in (4, 7):
+    """capitals, punctuation, numbers and single letters are tokens too."""
+    tokens = "River , river 7 , River sea , sea 7 river river e".split()  # noqa: SIM905
+    for size in (4, 8):
         _vocabulary_case(answer, tokens, size)
 
 

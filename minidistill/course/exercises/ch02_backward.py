@@ -263,8 +263,9 @@ def _mask_mistakes(walk: _Walk, dh: Tensor, mask: Tensor) -> Iterator:
         ),
         (
             "the mask is read as a length, as if padding stood only at the end: ask mask[t]",
-            replace(walk, real=(torch.arange(len(mask))[:, None] < mask.sum(0))[..., None])
-            .gradients(),
+            replace(
+                walk, real=(torch.arange(len(mask))[:, None] < mask.sum(0))[..., None]
+            ).gradients(),
         ),
         (
             "the gradients are masked, but the walk is not: at padding g goes on unchanged",

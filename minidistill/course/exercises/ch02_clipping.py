@@ -23,6 +23,10 @@ def clip_gradients(gradients: list[Tensor], max_norm: float) -> list[Tensor]:
 
 def _mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
     """Sentences, and what an answer with that mistake would return."""
+    yield (
+        "nothing is clipped: scale when the joint norm is above max_norm, by min(1, ...)",
+        (list(gradients)),
+    )
     yield from _norm_mistakes(gradients, max_norm)
     yield from _apart_mistakes(gradients, max_norm)
     yield from _factor_mistakes(gradients, max_norm)
@@ -38,16 +42,15 @@ def _norm_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
     norms = [float(g.double().norm()) for g in gradients]
     flat = torch.cat([g.double().flatten() for g in gradients])
     norm, count = float(flat.norm()), flat.numel()
-    root = "the norm is the root of the sum of all squares"
+    root = "the norm is the root of the sum of all squares, over all tensors"
     for sentence, by in [
         ("the root is missing: " + root, norm**2),
         ("the norms of the tensors are added: add their squares, then take the root", sum(norms)),
         ("the sum of absolute values is taken: " + root, float(flat.abs().sum())),
         ("the largest entry is taken for the norm: " + root, float(flat.abs().max())),
-        ("the largest tensor's norm is taken: " + root + " of all tensors", max(norms)),
-        ("the smallest tensor's norm is taken: " + root + " of all tensors", min(norms)),
-        ("only the first tensor's norm is taken: " + root + " of all tensors", norms[0]),
-        ("only the last tensor's norm is taken: " + root + " of all tensors", norms[-1]),
+        ("the largest tensor's norm is taken: " + root, max(norms)),
+        ("only the first tensor's norm is taken: " + root, norms[0]),
+        ("only the last tensor's norm is taken: " + root, norms[-1]),
         ("the norms of the tensors are averaged: " + root, sum(norms) / len(norms)),
         ("the mean of the squares is taken: the norm needs their sum", norm / math.sqrt(count)),
         ("the entries are added without squares: " + root, abs(float(flat.sum()))),
@@ -93,10 +96,13 @@ def _apart_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
     )
     along = "each row or column is clipped by its own norm: one norm over all of them"
     for dim in (0, -1):
-        yield along, [
-            g * (max_norm / g.norm(dim=dim, keepdim=True).clamp(min=1e-30)).clamp(max=1)
-            for g in gradients
-        ]
+        yield (
+            along,
+            [
+                g * (max_norm / g.norm(dim=dim, keepdim=True).clamp(min=1e-30)).clamp(max=1)
+                for g in gradients
+            ],
+        )
     excess = max(0.0, norm - max_norm)
     yield "the excess is subtracted: multiply by max_norm / norm", [g - excess for g in gradients]
     if norm > max_norm:
@@ -108,32 +114,31 @@ def _factor_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
     """The right norm, used in a wrong way."""
     norm = math.hypot(*(float(g.double().norm()) for g in gradients))
     large, ratio = norm > max_norm, max_norm / norm if norm > 0 else 1.0
-    yield "nothing is clipped: compare the joint norm with max_norm", list(gradients)
-    unscaled = "the gradients are divided by their norm, but not multiplied by max_norm"
+    unscaled = (
+        "the gradients are divided by their norm, but not multiplied by max_norm (or max_norm is "
+        "taken to be 1)"
+    )
+    if norm**2 > max_norm >= norm:
+        yield (
+            "the square of the norm is compared with max_norm, so small gradients are scaled up: "
+            "compare the norm",
+            _scaled(gradients, ratio),
+        )
     for sentence, factor in [
-        (
-            "the comparison is turned round: large gradients are scaled down, small ones stay",
-            1.0 if large else ratio,
-        ),
         (
             "small gradients are scaled up: leave them alone when the norm is below max_norm",
             ratio,
         ),
-        (
-            "small gradients are scaled up (the square of the norm is compared with max_norm): "
-            "compare the norm",
-            ratio if norm**2 > max_norm else 1.0,
-        ),
         (unscaled, 1 / max(norm, 1e-30)),
         (unscaled, 1 / norm if large else 1.0),
-        (unscaled + " (or max_norm is taken to be 1)", 1 / norm if norm > 1 else 1.0),
+        (unscaled, 1 / norm if norm > 1 else 1.0),
         (
             "the gradients are multiplied by max_norm, but not divided by their norm",
             max_norm if large else 1.0,
         ),
         ("the factor is upside down: max_norm / norm", 1 / ratio if large else 1.0),
         ("the factor is upside down: max_norm / norm", max(1.0, 1 / ratio)),
-        ("the factor is at least 1: min(1, max_norm / norm)", max(1.0, ratio)),
+        ("the factor is upside down: max_norm / norm", min(1.0, 1 / ratio)),
         ("the factor is squared: max_norm / norm", ratio**2 if large else 1.0),
         ("the root of the factor is taken: max_norm / norm", ratio**0.5 if large else 1.0),
         (
@@ -162,9 +167,10 @@ def _return_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
         yield "two things are returned: return the list of gradients alone", both
     flat = torch.cat([g.flatten() for g in right])
     yield "one long vector is returned: a list of tensors of the shapes that came in", flat
-    yield "the tensors are flattened: they keep the shapes that came in", [
-        g.flatten() for g in right
-    ]
+    yield (
+        "the tensors are flattened: they keep the shapes that came in",
+        [g.flatten() for g in right],
+    )
     yield "the tensors come back in another order", right[::-1]
     yield "only the first tensor is returned: `return` stands inside the loop", right[:1]
     yield "only the first tensor is returned: `return` stands inside the loop", right[0]
@@ -193,9 +199,9 @@ def _gradients(rng: torch.Generator, norm: float) -> list[Tensor]:
 
 
 def clip_by_hand(answer: Answer, rng: torch.Generator) -> None:
-    """(3, 4), (-12) and (0, 84) have joint norm 85."""
-    tensors = [torch.tensor([3.0, 4.0]), torch.tensor([-12.0]), torch.tensor([[0.0], [84.0]])]
-    _case(answer, tensors, 17.0)
+    """norms of 20, 60 and 15 make 65 together."""
+    square = torch.tensor([[0.0, 36.0], [-48.0, 0.0]])
+    _case(answer, [torch.tensor([12.0, -16.0]), square, torch.tensor([9.0, 12.0])], 13.0)
 
 
 def clip_large(answer: Answer, rng: torch.Generator) -> None:

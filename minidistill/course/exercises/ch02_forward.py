@@ -96,19 +96,23 @@ def _order_mistakes(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> It
     right, T = rnn_forward(a, h0, W, mask), len(a)
     yield "only the last state is returned: return all of them, stacked (T, B, H)", right[-1]
     yield "only the first step is made: `return` stands inside the loop", right[:1]
-    yield "every step repeats the last state: append a new tensor each time", right[-1:].expand_as(
-        right
+    yield (
+        "every step repeats the last state: append a new tensor each time",
+        right[-1:].expand_as(right),
     )
     with_first = torch.cat([h0[None], right])
     yield "the first state h0 is returned too: the result starts with h_1", with_first
-    yield "the result starts with h0 and lacks the last state: append after the step", (
-        with_first[:-1]
+    yield (
+        "the result starts with h0 and lacks the last state: append after the step",
+        (with_first[:-1]),
     )
-    yield "h0 is not used: the first step starts from it, not from zeros", rnn_forward(
-        a, torch.zeros_like(h0), W, mask
+    yield (
+        "h0 is not used: the first step starts from it, not from zeros",
+        rnn_forward(a, torch.zeros_like(h0), W, mask),
     )
-    yield "every step reads a[0]: a[t] is the step's own", rnn_forward(
-        a[:1].expand_as(a), h0, W, mask
+    yield (
+        "every step reads a[0]: a[t] is the step's own",
+        rnn_forward(a[:1].expand_as(a), h0, W, mask),
     )
     yield "the last step is missing", right[:-1]
     if T > 1:
@@ -119,11 +123,13 @@ def _order_mistakes(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> It
     yield "the steps run backwards: start at t = 0", turned.flip(0)
     yield "the result lists the last step first: append, do not insert", right.flip(0)
     yield "the result is batch first: stack along dimension 0, (T, B, H)", right.transpose(0, 1)
-    yield "the states are joined without a time dimension: torch.stack, not torch.cat", (
-        right.flatten(0, 1)
+    yield (
+        "the states are joined without a time dimension: torch.stack, not torch.cat",
+        (right.flatten(0, 1)),
     )
-    yield "the states are joined side by side: torch.stack along dimension 0", torch.cat(
-        list(right), -1
+    yield (
+        "the states are joined side by side: torch.stack along dimension 0",
+        torch.cat(list(right), -1),
     )
     yield "the result is the mean of the states", right.mean(0)
     yield "the states are added up: h_t stands alone in the result", right.cumsum(0)
@@ -165,8 +171,9 @@ def _mask_mistakes(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor) -> Iterator:
         ),
     ]
     yield "the mask is ignored: where it is False the state stays what it was", running
-    yield "the mask is used the wrong way round: True marks a real token", rnn_forward(
-        a, h0, W, ~mask
+    yield (
+        "the mask is used the wrong way round: True marks a real token",
+        rnn_forward(a, h0, W, ~mask),
     )
     for sentence, keep in keeps:
         yield sentence, _loop(a, h0, step, keep)
@@ -211,15 +218,16 @@ def _mask_reading_mistakes(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor) -> It
         yield sentence, rnn_forward(a, h0, W, read)
     whole = mask.all(1)
     n = T if bool(whole.all()) else int((~whole).long().argmax())
-    yield "the loop ends at the first padding: the result has all T steps", (
-        rnn_forward(a, h0, W, mask)[:n]
+    yield (
+        "the loop ends at the first padding: the result has all T steps",
+        (rnn_forward(a, h0, W, mask)[:n]),
     )
 
 
 def _case(answer: Answer, a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> None:
     got = without_mask(answer, a, h0, W) if mask is None else answer(a, h0, W, mask)
     want = rnn_forward(a, h0, W, mask)
-    expect(got, want, "the states", _mistakes(a, h0, W, mask))
+    expect(got, want, "the result", _mistakes(a, h0, W, mask))
     keeps_type(got, want, "the result")
 
 

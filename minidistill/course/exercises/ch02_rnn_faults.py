@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from minidistill.course.exercises.ch02_rnn_wrong import Parts
+from minidistill.course.exercises.ch02_rnn_wrong import Parts, own
 from minidistill.recurrent import rnn_forward
 
 Faults = list[tuple[str, Parts]]
@@ -133,8 +133,11 @@ RESULTS: Faults = [
     ),
     (
         "the last states are in the wrong order: the lowest layer first",
-        {"last": lambda last, D: torch.stack([h for i in range(len(last) - D, -1, -D)
-                                              for h in last[i : i + D]])},
+        {
+            "last": lambda last, D: torch.stack(
+                [h for i in range(len(last) - D, -1, -D) for h in last[i : i + D]]
+            )
+        },
     ),
     (
         "the last states are in the wrong order: the lowest layer first, forward before backward",
@@ -146,8 +149,11 @@ RESULTS: Faults = [
     ),
     (
         "the last states are in the wrong order: forward before backward",
-        {"last": lambda last, D: torch.stack([h for i in range(0, len(last), D)
-                                              for h in last[i : i + D][::-1]])},
+        {
+            "last": lambda last, D: torch.stack(
+                [h for i in range(0, len(last), D) for h in last[i : i + D][::-1]]
+            )
+        },
     ),
 ]
 """What comes back."""
@@ -158,12 +164,12 @@ LAYERS: Faults = [
         {"place": lambda layer, way, L, D: (L - 1 - layer) * D + way},
     ),
     (
-        "every layer starts from state[0]: each layer and direction has its own",
-        {"place": lambda layer, way, L, D: 0},
-    ),
-    (
         "both directions start from the same state: state[k] is of layer k // D, direction k % D",
         {"place": lambda layer, way, L, D: layer * D},
+    ),
+    (
+        "every layer starts from state[0]: each layer and direction has its own",
+        {"place": lambda layer, way, L, D: 0},
     ),
     (
         "the state is chosen by the layer's number alone: state[k] is of layer k // D, direction "
@@ -184,19 +190,46 @@ LAYERS: Faults = [
     ),
     (
         "every layer uses the first layer's weights: their names end in _l0, _l1, ...",
-        {"weights_of": lambda layer, way: (0, way)},
+        {"own": lambda weights, layer, way: own(weights, 0, way)},
     ),
     (
+        "every layer uses the first layer's W_hh: the names end in _l0, _l1, ...",
+        {
+            "own": lambda weights, layer, way: [
+                mine if i % 2 == 0 else first
+                for i, (mine, first) in enumerate(
+                    zip(own(weights, layer, way), own(weights, 0, way), strict=True)
+                )
+            ]
+        },
+    ),
+    (
+        "every layer uses the first layer's W_hh: the names end in _l0, _l1, ...",
+        {
+            "own": lambda weights, layer, way: [
+                first if i == 1 else mine
+                for i, (mine, first) in enumerate(
+                    zip(own(weights, layer, way), own(weights, 0, way), strict=True)
+                )
+            ]
+        },
+    ),
+    ("only the first layer is run: each reads the one below", {"layers": lambda L: 1}),
+    (
         "a layer's input is added to its outputs: the outputs are the states alone",
-        {"up": lambda below, outputs: below + outputs if below.shape == outputs.shape else outputs},
+        {
+            "up": lambda below, outputs, top: (
+                below + outputs if below.shape == outputs.shape else outputs
+            )
+        },
     ),
     (
         "a layer reads the one below without its last step: pass on all outputs",
-        {"up": lambda below, outputs: torch.cat([0 * outputs[:1], outputs[:-1]])},
+        {"up": lambda below, outputs, top: torch.cat([0 * outputs[:1], outputs[:-1]])},
     ),
     (
         "a second tanh stands between the layers: the outputs go up as they are",
-        {"up": lambda below, outputs: torch.tanh(outputs)},
+        {"up": lambda below, outputs, top: torch.tanh(outputs)},
     ),
 ]
 """Layers upon each other."""
@@ -225,7 +258,7 @@ WAYS: Faults = [
     ),
     (
         "the backward direction uses the forward one's weights: their names end in _reverse",
-        {"weights_of": lambda layer, way: (layer, 0)},
+        {"own": lambda weights, layer, way: own(weights, layer, 0)},
     ),
     (
         "the directions are in the wrong order: forward first",
@@ -238,6 +271,14 @@ WAYS: Faults = [
     (
         "the directions are averaged: set them side by side (torch.cat)",
         {"join": lambda both: sum(both) / len(both)},
+    ),
+    (
+        "the directions stand one after the other in time: torch.cat(both, dim=-1)",
+        {"join": lambda both: torch.cat(both, 0)},
+    ),
+    (
+        "the directions stand under each other in the batch: torch.cat(both, dim=-1)",
+        {"join": lambda both: torch.cat(both, 1)},
     ),
     (
         "the entries of the directions alternate: set one beside the other, torch.cat(both, -1)",
@@ -302,16 +343,16 @@ MASKS: Faults = [
         "the outputs are zero at the real tokens: the mask is True there",
         {"silent": lambda outputs, mask, turned: outputs * ~mask[..., None]},
     ),
-    ("at padding the state becomes zero: it must stay what it was", {"steps": _zeroing}),
     (
-        "the last state is zero where a row is padded: take it from the states, before the outputs "
-        "are set to zero",
+        "the last state is zero where a row is padded: at padding the state stays what it was, and "
+        "the last one is taken before the outputs are set to zero",
         {
             "end": lambda states, mask, turned: (
                 states[-1] if mask is None else states[-1] * mask[0 if turned else -1][:, None]
             )
         },
     ),
+    ("at padding the state becomes zero: it must stay what it was", {"steps": _zeroing}),
     (
         "the mask is not turned round for the backward direction: flip it along time, as the inputs",
         {"seen": lambda mask, layer, way, turned: mask},
@@ -341,9 +382,11 @@ MASKS: Faults = [
     ),
     (
         "only the first layer uses the mask",
-        {"seen": lambda mask, layer, way, turned: (
-            None if layer else mask.flip(0) if turned else mask
-        )},
+        {
+            "seen": lambda mask, layer, way, turned: (
+                None if layer else mask.flip(0) if turned else mask
+            )
+        },
     ),
     (
         "the mask is read as a length, as if padding stood only at the end: backwards it stands at "
@@ -360,7 +403,7 @@ CUTS: Faults = [
     ),
     (
         "the gradient stops between the layers: a layer's outputs are detached",
-        {"up": lambda below, outputs: outputs.detach()},
+        {"up": lambda below, outputs, top: outputs if top else outputs.detach()},
     ),
     (
         "no gradient comes back from the last state: it is detached",

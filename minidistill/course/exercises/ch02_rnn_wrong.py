@@ -21,7 +21,8 @@ RIGHT: Parts = {
     "first": lambda given, zeros: zeros if given is None else given,
     "place": lambda layer, way, L, D: layer * D + way,  # which first state
     "start": lambda h0, last: h0,
-    "weights_of": lambda layer, way: (layer, way),
+    "layers": lambda L: L,
+    "own": lambda weights, layer, way: own(weights, layer, way),
     "bias": lambda b, c: b + c,
     "read": lambda x, mask: x,
     "turned": lambda way: way == 1,
@@ -32,7 +33,7 @@ RIGHT: Parts = {
     "silent": lambda outputs, mask, turned: outputs * mask[..., None],
     "end": lambda states, mask, turned: states[-1],
     "join": lambda both: torch.cat(both, -1),
-    "up": lambda below, outputs: outputs,
+    "up": lambda below, outputs, top: outputs,
     "last": lambda last, D: torch.stack(last),
     "result": lambda outputs, last, first: (outputs.transpose(0, 1), last),
 }
@@ -52,26 +53,27 @@ def run(
     L = sum(name.startswith("weight_hh") for name in weights) // D
     first = p.first(state, x.new_zeros(L * D, len(x), weights["weight_hh_l0"].size(0)))
     signal, time_mask, last = x.transpose(0, 1), None if mask is None else mask.T, []
-    for layer in range(L):
+    for layer in range(p.layers(L)):
         both = []
         for way in range(D):
-            own = [weights[name] for name in _names(*p.weights_of(layer, way))]
             h0 = p.start(first[p.place(layer, way, L, D)], last)
-            outputs, end = _read(p, own, signal, h0, time_mask, layer, way)
+            used = p.own(weights, layer, way)
+            outputs, end = _read(p, used, signal, h0, time_mask, layer, way)
             both.append(outputs)
             last.append(end)
-        signal = p.up(signal, p.join(both))
+        signal = p.up(signal, p.join(both), layer == L - 1)
     return p.result(signal, p.last(last, D), first)
 
 
-def _names(layer: int, way: int) -> list[str]:
+def own(weights: dict[str, Tensor], layer: int, way: int) -> list[Tensor]:
+    """W_ih, W_hh, b_ih and b_hh of a layer in a direction."""
     suffix = f"_l{layer}" + ("_reverse" if way else "")
-    return [name + suffix for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    return [weights[name + suffix] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
 
 def _read(
     p: SimpleNamespace,
-    own: list[Tensor],
+    used: list[Tensor],
     x: Tensor,
     h0: Tensor,
     mask: Tensor | None,
@@ -79,7 +81,7 @@ def _read(
     way: int,
 ) -> tuple[Tensor, Tensor]:
     """One layer in one direction: outputs (T, B, H) and last state (B, H)."""
-    W_ih, W_hh, b_ih, b_hh = own
+    W_ih, W_hh, b_ih, b_hh = used
     turned = p.turned(way)
     a = p.entered(p.read(x, mask) @ W_ih.T + p.bias(b_ih, b_hh), turned)
     seen = None if mask is None else p.seen(mask, layer, way, turned)

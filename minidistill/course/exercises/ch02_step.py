@@ -42,11 +42,13 @@ def _mistakes(x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, c: Tensor) 
     yield unused, tanh(from_x + b)
     yield "the input x is not used", tanh(from_h + b + c)
     yield "the input x is not used", tanh(from_h + c)
-    yield "W_hh is not transposed: weights are stored (out, in), so h @ W_hh.T", tanh(
-        from_x + b + h @ U + c
+    yield (
+        "W_hh is not transposed: weights are stored (out, in), so h @ W_hh.T",
+        tanh(from_x + b + h @ U + c),
     )
-    yield "the state is multiplied entry by entry: h @ W_hh.T mixes all entries of h", tanh(
-        from_x + b + h * U.diagonal() + c
+    yield (
+        "the state is multiplied entry by entry: h @ W_hh.T mixes all entries of h",
+        tanh(from_x + b + h * U.diagonal() + c),
     )
     yield "the two parts are subtracted: add them", tanh(from_x + b - from_h - c)
     yield "the two parts are multiplied: add them", tanh((from_x + b) * (from_h + c))
@@ -59,15 +61,18 @@ def _mistakes(x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, c: Tensor) 
 
 def _square_mistakes(x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, c: Tensor) -> Iterator:
     tanh, from_h = torch.tanh, h @ U.T
-    yield "W_ih is not transposed: weights are stored (out, in), so x @ W_ih.T", tanh(
-        x @ W + b + from_h + c
+    yield (
+        "W_ih is not transposed: weights are stored (out, in), so x @ W_ih.T",
+        tanh(x @ W + b + from_h + c),
     )
     yield "neither weight is transposed: x @ W_ih.T and h @ W_hh.T", tanh(x @ W + b + h @ U + c)
-    yield "the two weights are swapped: W_ih belongs to x, W_hh to h", tanh(
-        x @ U.T + b + h @ W.T + c
+    yield (
+        "the two weights are swapped: W_ih belongs to x, W_hh to h",
+        tanh(x @ U.T + b + h @ W.T + c),
     )
-    yield "the input is multiplied entry by entry: x @ W_ih.T mixes all entries of x", tanh(
-        x * W.diagonal() + b + from_h + c
+    yield (
+        "the input is multiplied entry by entry: x @ W_ih.T mixes all entries of x",
+        tanh(x * W.diagonal() + b + from_h + c),
     )
 
 

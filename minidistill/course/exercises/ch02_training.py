@@ -41,14 +41,17 @@ def _mean_mistakes(cost: Tensor, targets: Tensor, log_p: Tensor) -> Iterator:
     real, (B, T, V) = targets != IGNORE, log_p.shape
     total, count = (cost * real).sum(), real.sum()
     by_number = ": divide by the number of real targets"
-    yield "padding counts as target 0: leave out the positions where the target is -100", (
-        cost.mean()
+    yield (
+        "padding counts as target 0: leave out the positions where the target is -100",
+        (cost.mean()),
     )
-    yield "padding counts as some other target: leave out the positions where it is -100", (
-        _picked(log_p, targets % V).mean()
+    yield (
+        "padding counts as some other target: leave out the positions where it is -100",
+        (_picked(log_p, targets % V).mean()),
     )
-    yield "padding counts as the last token: leave out the positions where the target is -100", (
-        _picked(log_p, targets.where(real, torch.tensor(V - 1))).mean()
+    yield (
+        "padding counts as the last token: leave out the positions where the target is -100",
+        (_picked(log_p, targets.where(real, torch.tensor(V - 1))).mean()),
     )
     yield (
         "the padding's loss is left out, but it is divided by all B x T positions" + by_number,
@@ -57,18 +60,21 @@ def _mean_mistakes(cost: Tensor, targets: Tensor, log_p: Tensor) -> Iterator:
     yield "the sum is divided by the batch size" + by_number, total / B
     yield "the sum is divided by the number of steps" + by_number, total / T
     yield "this is the sum" + by_number, total
-    yield "the sum is divided by the vocabulary size too: a mean over the targets only", (
-        total / count / V
+    yield (
+        "the sum is divided by the vocabulary size too: a mean over the targets only",
+        (total / count / V),
     )
     rows, steps = real.sum(1), real.sum(0)
     for least in (1, 0):  # with and without a guard against an empty row
         row_means = (cost * real).sum(1) / rows.clamp(min=least)
-        yield "each row is averaged first: a short row would then weigh as much as a long one", (
-            row_means.mean()
+        yield (
+            "each row is averaged first: a short row would then weigh as much as a long one",
+            (row_means.mean()),
         )
         yield "the loss of each row is returned: average over all real targets", row_means
-        yield "each step is averaged first: a step with few real targets would weigh too much", (
-            ((cost * real).sum(0) / steps.clamp(min=least)).mean()
+        yield (
+            "each step is averaged first: a step with few real targets would weigh too much",
+            (((cost * real).sum(0) / steps.clamp(min=least)).mean()),
         )
     yield "this is a loss for each position: average over the real ones", cost * real
     yield "this is a loss for each position: average over the real ones", cost[real]
@@ -104,14 +110,17 @@ def _cost_mistakes(
     yield "the probability itself is averaged: take minus its logarithm", _mean(p, real)
     yield "the probability itself is averaged: take minus its logarithm", -_mean(p, real)
     yield "one minus the probability is not the cross-entropy: take -ln of it", _mean(1 - p, real)
-    yield "all probabilities are averaged before the logarithm: first -ln, then the mean", (
-        -_mean(p, real).log()
+    yield (
+        "all probabilities are averaged before the logarithm: first -ln, then the mean",
+        (-_mean(p, real).log()),
     )
-    yield "the logits are used as log-probabilities: subtract their logsumexp", (
-        _mean(_picked(logits, ids), real)
+    yield (
+        "the logits are used as log-probabilities: subtract their logsumexp",
+        (_mean(_picked(logits, ids), real)),
     )
-    yield "the logarithm of the logit is not that of the probability: softmax first", (
-        _mean(_picked(logits.log(), ids), real)
+    yield (
+        "the logarithm of the logit is not that of the probability: softmax first",
+        (_mean(_picked(logits.log(), ids), real)),
     )
     norm = logits.logsumexp(-1)
     yield "only ln(sum of exp) is averaged: subtract the target's logit", _mean(norm, real)
@@ -120,38 +129,47 @@ def _cost_mistakes(
         "the largest logit is subtracted only inside exp: subtract it from the target's logit too",
         _mean(cost - top, real),
     )
-    yield "the largest logit is subtracted only from the target's logit, or added back once too "\
-        "often", _mean(cost + top, real)
+    yield (
+        "the largest logit is subtracted only from the target's logit, or added back once too "
+        "often",
+        _mean(cost + top, real),
+    )
     yield "the largest logit counts, not the target's", _mean(-log_p.amax(-1), real)
     spread = -(log_p.exp() * log_p).sum(-1)
-    yield "this is the entropy of the prediction: take -ln p of the target alone", (
-        _mean(spread, real)
+    yield (
+        "this is the entropy of the prediction: take -ln p of the target alone",
+        (_mean(spread, real)),
     )
-    yield "the log-probabilities of all tokens are added: take the target's alone", (
-        _mean(-log_p.sum(-1), real)
+    yield (
+        "the log-probabilities of all tokens are added: take the target's alone",
+        (_mean(-log_p.sum(-1), real)),
     )
-    yield "the log-probabilities of all tokens are averaged: take the target's alone", (
-        _mean(-log_p.mean(-1), real)
+    yield (
+        "the log-probabilities of all tokens are averaged: take the target's alone",
+        (_mean(-log_p.mean(-1), real)),
     )
-    yield "the logarithm is taken after the sum, without exp: ln(sum of exp(z))", (
-        _mean(_picked(logits, ids) + logits.sum(-1).log(), real)
+    yield (
+        "the logarithm is taken after the sum, without exp: ln(sum of exp(z))",
+        (_mean(_picked(logits, ids) + logits.sum(-1).log(), real)),
     )
-    yield "this is the share of right guesses (accuracy), not the loss", (
-        (logits.argmax(-1) == targets).sum() / real.sum()
+    yield (
+        "this is the share of right guesses (accuracy), not the loss",
+        ((logits.argmax(-1) == targets).sum() / real.sum()),
     )
     hot = torch.zeros_like(logits).scatter(-1, ids[..., None], 1.0)
     square = (log_p.exp() - hot) ** 2
     yield "this is the squared error: the cost is -ln p of the target", square.mean()
     yield "this is the squared error: the cost is -ln p of the target", _mean(square.sum(-1), real)
     other = -(1 - log_p.exp() + hot).log().sum(-1)
-    yield "ln(1 - p) of the other tokens is added: the cost is -ln p of the target alone", (
-        _mean(cost + other, real)
+    yield (
+        "ln(1 - p) of the other tokens is added: the cost is -ln p of the target alone",
+        (_mean(cost + other, real)),
     )
 
 
 def _softmax_mistakes(logits: Tensor, targets: Tensor) -> Iterator:
     real, ids, V = targets != IGNORE, targets.clamp(min=0), logits.size(-1)
-    flat = logits.transpose(1, 2).reshape(-1, V)
+    mixed = "logits and targets are flattened in different orders: view(-1, V) and view(-1)"
     for sentence, log_p in [
         ("the softmax runs over time: it belongs over the vocabulary", logits.log_softmax(1)),
         ("the softmax runs over the batch: it belongs over the vocabulary", logits.log_softmax(0)),
@@ -161,20 +179,27 @@ def _softmax_mistakes(logits: Tensor, targets: Tensor) -> Iterator:
         ),
         ("the softmax is taken twice", logits.softmax(-1).log_softmax(-1)),
         ("the logits have the wrong sign", (-logits).log_softmax(-1)),
-        ("the logits are divided by the root of V: take them as they are",
-         (logits / V**0.5).log_softmax(-1)),
         (
-            "logits and targets are flattened in different orders: view(-1, V) and view(-1)",
-            flat.log_softmax(-1).view_as(logits),
+            "the logits are divided by the root of V: take them as they are",
+            (logits / V**0.5).log_softmax(-1),
         ),
-        ("exp is missing: the logits are divided by their sum",
-         (logits / logits.sum(-1, keepdim=True)).log()),
+        (mixed, logits.transpose(1, 2).reshape(-1, V).log_softmax(-1).view_as(logits)),
+        (mixed, logits.log_softmax(-1).transpose(1, 2).reshape(-1, V).view_as(logits)),
+        (mixed, logits.transpose(0, 1).reshape(-1, V).log_softmax(-1).view_as(logits)),
+        ("the logits are not used: this is ln V whatever they are", 0 * logits - math.log(V)),
+        (
+            "exp is missing: the logits are divided by their sum",
+            (logits / logits.sum(-1, keepdim=True)).log(),
+        ),
     ]:
         yield sentence, _mean(_picked(log_p, ids), real)
     log_p = logits.log_softmax(-1)
     for sentence, p, t in [
-        ("the targets are shifted once more: they are the next tokens already",
-         log_p[:, :-1], targets[:, 1:]),
+        (
+            "the targets are shifted once more: they are the next tokens already",
+            log_p[:, :-1],
+            targets[:, 1:],
+        ),
         ("the targets are shifted by one", log_p[:, 1:], targets[:, :-1]),
     ]:
         yield sentence, _mean(_picked(p, t.clamp(min=0)), t != IGNORE)
@@ -196,11 +221,11 @@ def _case(answer: Answer, logits: Tensor, targets: Tensor) -> None:
 
 def loss_by_hand(answer: Answer, rng: torch.Generator) -> None:
     """equal logits over 4 tokens cost ln 4 = 1.3863."""
-    three = torch.tensor([[[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], [[0.0, 1.5, 0.2], [-1.0, 0.3, 0.7]]])
-    _case(answer, three, torch.tensor([[0, 1], [2, 1]]))
-    want = torch.tensor(math.log(4))
-    same = torch.ones(1, 1, 4)
-    expect(answer(same, torch.tensor([[2]])), want, "the loss of four equal logits")
+    first = [[2.0, 0.0, -1.0, 1.0], [0.5, 0.5, 3.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
+    second = [[0.0, 1.5, 0.2, -0.3], [-1.0, 0.3, 0.7, 2.0], [0.4, 0.0, 0.9, 0.1]]
+    _case(answer, torch.tensor([first, second]), torch.tensor([[0, 1, 2], [2, 3, 1]]))
+    got, want = answer(torch.ones(1, 1, 4), torch.tensor([[2]])), torch.tensor(math.log(4))
+    expect(got, want, "the loss of four equal logits")
 
 
 def loss_uneven(answer: Answer, rng: torch.Generator) -> None:
