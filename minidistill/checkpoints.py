@@ -114,24 +114,24 @@ def save_model(folder: Path | str, model: nn.Module, vocabulary: Any, card: dict
     Writes `model.safetensors`, `vocabulary.json` and `card.json`, each atomically. The sizes
     needed to build the model again come from its own attributes.
     """
-    folder = Path(folder)
-    recurrent = model.recurrent
+    folder, recurrent = Path(folder), model.recurrent
+    names = ("input_size", "hidden_size", "num_layers", "dropout")
+    sizes = {name: getattr(recurrent, name, None) for name in names}
     config = {
         "vocab_size": model.vocab_size,
         "embedding_size": model.embedding_size,
         "tied": model.tied,
         "dropout": model.dropout.p,
+        # A layer of one's own need not have all of these.
         "recurrent": {
             "kind": type(recurrent).__name__,
-            "input_size": recurrent.input_size,
-            "hidden_size": recurrent.hidden_size,
-            "num_layers": recurrent.num_layers,
-            "dropout": recurrent.dropout,
+            **{name: size for name, size in sizes.items() if isinstance(size, int | float)},
         },
     }
+    card_text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     save_tensors(folder / "model.safetensors", model.state_dict(), {"config": config})
     vocabulary.save(folder / "vocabulary.json")
-    write_text(folder / "card.json", json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "card.json", card_text)
     return folder
 
 
@@ -141,13 +141,30 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
     Raises:
         CheckpointError: files missing or damaged, or a layer that this package does not have.
     """
-    from minidistill import recurrent
-    from minidistill.language_model import LanguageModel
     from minidistill.vocabulary import Vocabulary
 
     folder = Path(folder)
     tensors, about = load_tensors(folder / "model.safetensors")
-    config = dict(about["config"])
+    try:
+        vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        model = _build(dict(about["config"]), folder)
+        model.load_state_dict(tensors)
+    except CheckpointError:
+        raise
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder} holds no model that save_model wrote, or a part of it is missing or damaged "
+            f"({error}): save or train it again"
+        ) from error
+    return model.to(device or "cpu").eval(), vocabulary
+
+
+def _build(config: dict[str, Any], folder: Path) -> nn.Module:
+    """The model that a configuration of `save_model` describes, with weights by chance."""
+    from minidistill import recurrent
+    from minidistill.device import seeded
+    from minidistill.language_model import LanguageModel
+
     sizes = dict(config.pop("recurrent"))
     kind = sizes.pop("kind")
     layer = getattr(recurrent, kind, None)
@@ -157,7 +174,5 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
             "and give load_state_dict the tensors of load_tensors(folder / 'model.safetensors')"
         )
     dropout = config.pop("dropout")
-    model = LanguageModel(recurrent=layer(**sizes), dropout=dropout, **config)
-    model.load_state_dict(tensors)
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    return model.to(device or "cpu").eval(), vocabulary
+    with seeded(0):  # the weights are replaced: no one's chance should change for them
+        return LanguageModel(recurrent=layer(**sizes), dropout=dropout, **config)

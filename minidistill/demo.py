@@ -9,19 +9,26 @@ Taught in solutions/00_start_here.ipynb.
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from minidistill.batches import ContinuousBatches
 from minidistill.checkpoints import load_tensors, save_model
+from minidistill.demo_measures import (
+    Data,
+    averaged,
+    counted,
+    in_bits,
+    in_rows,
+    model_nats,
+    prepare,
+    unknown_share,
+)
 from minidistill.demo_plan import (
     CHECKPOINT,
     Plan,
@@ -32,34 +39,18 @@ from minidistill.demo_plan import (
     save_plan,
     steps_done,
 )
-from minidistill.device import pick_device
+from minidistill.device import fast_matmul, pick_device
 from minidistill.generation import temperature, write
 from minidistill.language_model import LanguageModel, parameter_count
-from minidistill.metrics import bits_per_character
-from minidistill.ngram import NGram
-from minidistill.novels import Novel, NovelError, describe, load_novel
+from minidistill.novels import Novel, describe, load_novel
 from minidistill.report import PARTS, Result, write_report
-from minidistill.training import History, evaluate, fit, next_token_loss
-from minidistill.vocabulary import CharacterVocabulary
+from minidistill.training import History, fit, next_token_loss
 
 SECONDS = 110.0  # for training with its validations; the rest of the demo takes about 15 more
 GRACE = 1.3  # training may take so much longer than planned, if the machine grows slower
 PAGE = 800  # characters written
 TEMPERATURE = 0.8
 VALIDATION_TOKENS = 20_000  # read while training; the final figures are over all of them
-BASELINES = {"unigram": 1, "5-gram": 5}
-Bits = dict[str, float]
-
-
-class Data(NamedTuple):
-    """A novel as ids; vocabulary and counts are of the training part alone."""
-
-    vocabulary: CharacterVocabulary
-    counts: Counter[str]
-    train: Tensor
-    validation: Tensor
-    test: Tensor
-    prompt: str
 
 
 def run(
@@ -98,7 +89,8 @@ def run(
     folder = default_folder(novel) if out is None else Path(out).expanduser()
     data = prepare(novel)
     say(_sizes(novel, data))
-    bits = baselines(data)
+    nats = counted(data)
+    bits = {name: in_bits(parts) for name, parts in nats.items()}
     validation = ", ".join(f"{name} {both['validation']:.3f}" for name, both in bits.items())
     say(f"  counting alone gives {validation} bits per character (validation)")
     chosen, reason = choose(novel, data, folder, seconds, seed, fresh)
@@ -108,7 +100,8 @@ def run(
         say(f"  going on from step {first_step:,} of {chosen.recipe.steps:,}")
     began = time.perf_counter()
     try:
-        history = train(model, data, chosen, folder, GRACE * seconds, progress)
+        with fast_matmul(chosen.threads):
+            history = train(model, data, chosen, folder, GRACE * seconds, progress)
     except KeyboardInterrupt:
         if done := steps_done(folder):
             say(f"\nstopped: the same command goes on from step {done:,}, unless with --fresh")
@@ -116,7 +109,10 @@ def run(
     training_seconds = time.perf_counter() - began
     if history.stopped:
         say(f"  {history.stopped}")
-    bits["RNN"] = {part: model_bits(model, getattr(data, part)) for part in PARTS}
+    written = {part: model_nats(model, getattr(data, part)) for part in PARTS}
+    bits["RNN"] = in_bits(written)
+    both = {part: averaged(written[part], nats["5-gram"][part]) for part in PARTS}
+    bits["RNN with 5-gram"] = in_bits(both)
     result = Result(
         folder=folder,
         about=describe(novel),
@@ -131,7 +127,7 @@ def run(
         prompt=data.prompt,
         page=write_page(model, data, seed),
         temperature=TEMPERATURE,
-        device=device_name(),
+        device=device_name(chosen.threads),
         first_step=first_step,
         seconds=time.perf_counter() - start,
         training_seconds=training_seconds,
@@ -145,43 +141,6 @@ def run(
 def default_folder(novel: Novel) -> Path:
     """Return the folder of a novel's demo, below the folder one works in."""
     return Path("demo") / f"{novel.name}-{novel.language}"
-
-
-def prepare(novel: Novel) -> Data:
-    """Split a novel by chapters and number its characters by the training part alone.
-
-    Characters that training has only once are cut, so that the model learns what `<unk>` is.
-    Raises NovelError: a part too short to learn from or to measure on.
-    """
-    split = novel.split()
-    counts = Counter(split.train.text)
-    twice = sum(count >= 2 for count in counts.values())
-    if twice == 0 or min(len(part.text) for part in split) < 2:
-        raise NovelError(f"{novel.title} has too little text to train and measure on: give more")
-    vocabulary = CharacterVocabulary.build(split.train.text, size=1 + twice)
-    ids = (torch.tensor(vocabulary.encode(part.text)) for part in split)
-    return Data(vocabulary, counts, *ids, first_words(split.validation.text))
-
-
-def first_words(text: str) -> str:
-    """Return the first sentence of a text; if that is long, the words in 20 characters."""
-    sentence = re.match(r".{1,60}?[.!?。！？…]+[”’\"']*", text)
-    return sentence[0] if sentence else text[:20].rsplit(" ", 1)[0]
-
-
-def baselines(data: Data) -> dict[str, Bits]:
-    """Measure what counting reaches, in bits per character, by name and part.
-
-    All tokens of a part but its first are measured, as for the RNN, which has nothing to
-    predict the first one from.
-    """
-    bits: dict[str, Bits] = {}
-    for name, order in BASELINES.items():
-        model, bits[name] = NGram(order, len(data.vocabulary)).fit(data.train), {}
-        for part in PARTS:
-            nats = model.nats(getattr(data, part))[1:]
-            bits[name][part] = bits_per_character(float(nats.sum()), len(nats))
-    return bits
 
 
 def choose(
@@ -209,15 +168,6 @@ def batches(data: Data, plan: Plan) -> tuple[ContinuousBatches, ContinuousBatche
     """Return the batches to train on, and those of the validation's first 20,000 tokens."""
     some = data.validation[: VALIDATION_TOKENS + 1]
     return ContinuousBatches(data.train, plan.batch_size, plan.length), in_rows(some)
-
-
-def in_rows(ids: Tensor) -> ContinuousBatches:
-    """Lay out a text to be measured: in one row, or in up to 16 where it is long, to save time.
-
-    Each row begins without a state. With 2,000 tokens or more in a row, that changes the bits
-    per character by less than 0.001.
-    """
-    return ContinuousBatches(ids, max(1, min(16, len(ids) // 2000)), 64)
 
 
 def train(
@@ -267,29 +217,18 @@ def _last_checkpoint(model: LanguageModel, path: Path, steps: int) -> History:
     return history
 
 
-def model_bits(model: LanguageModel, ids: Tensor) -> float:
-    """Measure the model in bits per character over all tokens but the first."""
-    rows = in_rows(ids)
-    return bits_per_character(evaluate(model, rows) * rows.targets, rows.targets)
-
-
-def unknown_share(ids: Tensor) -> float:
-    """Return the share of a text's tokens that are `<unk>`."""
-    return float((ids == CharacterVocabulary.unknown_id).double().mean())
-
-
 def write_page(model: LanguageModel, data: Data, seed: int) -> str:
     """Let the model continue the prompt, which is the page's beginning."""
     rules = [temperature(TEMPERATURE)]
     return write(model, data.vocabulary, data.prompt, PAGE, rules=rules, seed=seed)
 
 
-def device_name() -> str:
+def device_name(threads: int) -> str:
     """Return what is computed on, in words."""
     device = pick_device()
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    return f"{device.type}, {threads} thread{'s' if threads != 1 else ''}, fast_matmul"
 
 
 def command(

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from minidistill.batches import ContinuousBatches
 from minidistill.checkpoints import CheckpointError, load_tensors, write_text
-from minidistill.device import seeded
+from minidistill.device import fast_matmul, seeded
 from minidistill.language_model import LanguageModel
 from minidistill.recurrent import RNN
 from minidistill.training import Recipe, evaluate, fit, next_token_loss
@@ -32,7 +34,10 @@ LOOK = 1.5  # seconds of steps to measure
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes and recipe of one demo run; `recipe.steps` is what to do if there is time."""
+    """Sizes and recipe of one demo run; `recipe.steps` is what to do if there is time.
+
+    threads: how many CPU threads were fastest when the speed was measured.
+    """
 
     embedding_size: int
     hidden_size: int
@@ -42,6 +47,7 @@ class Plan:
     batch_size: int
     length: int
     recipe: Recipe
+    threads: int = 1
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -92,11 +98,18 @@ def fit_to_time(
 
     The speed is measured on a copy of the model, which is then thrown away. The steps must be
     known before the first one, because the learning rate's schedule depends on their number.
+    Where other programs keep the cores busy, one thread can be far faster than two that wait
+    for each other, so both are tried.
     """
-    trial = copy.deepcopy(model)
-    step = _seconds_of_a_step(trial, batches, plan.recipe)
+    trial, speeds = copy.deepcopy(model), {}
+    for threads in dict.fromkeys((torch.get_num_threads(), 1)):
+        with fast_matmul(threads):
+            speeds[threads] = _seconds_of_a_step(trial, batches, plan.recipe)
+    threads = min(speeds, key=lambda count: speeds[count])
+    plan, step = dataclasses.replace(plan, threads=threads), speeds[threads]
     start = time.perf_counter()
-    evaluate(trial, validation)
+    with fast_matmul(threads):
+        evaluate(trial, validation)
     check = time.perf_counter() - start
     checks = max(1, min(VALIDATIONS, int(0.15 * seconds / check)))
     planned = plan.recipe.steps

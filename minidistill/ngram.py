@@ -87,10 +87,10 @@ class NGram:
         return -p.log()
 
     def _checked(self, ids: Tensor) -> Tensor:
-        ids = torch.as_tensor(ids, dtype=torch.long, device="cpu")
-        if ids.dim() != 1 or (
-            len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.vocab_size
-        ):
+        given = torch.as_tensor(ids, device="cpu")
+        ids = given.long()
+        fits = (ids == given) & (ids >= 0) & (ids < self.vocab_size)
+        if ids.dim() != 1 or not bool(fits.all()):
             raise ValueError(
                 f"expected one row of token ids from 0 to {self.vocab_size - 1}: encode the text "
                 "with the vocabulary that this model was made for"
@@ -132,5 +132,5 @@ def _interpolate(order: _Order, contexts: Tensor, grams: Tensor, lower: Tensor) 
     seen = (contexts >= 0) & (total > 0)
     count = torch.where(grams >= 0, order.counts[grams.clamp(min=0)], 0).double()
     kept = (count - order.discount).clamp(min=0)
-    share = order.discount * order.context_types[context]
+    share = order.discount * order.context_types[context].double()
     return torch.where(seen, (kept + share * lower) / total.clamp(min=1), lower)

@@ -53,7 +53,7 @@ class Progress:
             self.handle.update(step)
         elif self.where != "nowhere" and now - self.shown >= wait:
             self.shown = now
-            text = f"{self._line()}, {figures}, {self._remaining()}"
+            text = ", ".join(filter(None, (self._line(), figures, self._remaining())))
             if self.where == "notebook":
                 self.handle.update(_Line(text))
             else:

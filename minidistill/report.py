@@ -33,8 +33,8 @@ class Result:
 
     about: `describe` of the novel. reason: why so many steps. unknown: share of the tokens
     that the vocabulary does not know, by part. bits: bits per character by model ("unigram",
-    "5-gram", "RNN") and part ("validation", "test"). counts: of the training part's
-    characters. page: begins with the prompt. first_step: above 0 where the run went on from a
+    "5-gram", "RNN", "RNN with 5-gram") and part ("validation", "test"). counts: of the
+    training part's characters. page: begins with the prompt. first_step: above 0 where the run went on from a
     checkpoint. training_seconds: of this call; seconds: of all of it but the report.
     """
 
@@ -83,6 +83,12 @@ class Result:
             f"The RNN needs {abs(saved):.1%} {'fewer' if saved >= 0 else 'more'} bits than the "
             "unigram model on the validation part."
         )
+        mean = self.bits["RNN with 5-gram"]["validation"]
+        saved = 1 - mean / self.bits["unigram"]["validation"]
+        sentences.append(
+            f"The mean of the two models' probabilities reaches {mean:.3f} bits there, "
+            f"{abs(saved):.1%} {'fewer' if saved >= 0 else 'more'} than the unigram model."
+        )
         shares = ", ".join(f"{share:.2%} of {part}" for part, share in self.unknown.items())
         sentences.append(
             f"Characters that training had at most once ({shares}) count as one unknown token."
@@ -130,7 +136,7 @@ def render(result: Result) -> str:
     about = result.about
     body = [
         f"<h1>{_of_novel(result, about['title'])}</h1>",
-        f"<p>by {_of_novel(result, about['author'])}. {_facts(result)}</p>",
+        f"<p>{_by(result)}{_facts(result)}</p>",
         "<h2>How well it predicts</h2>",
         _bits_table(result),
         *(f"<p>{escape(sentence)}</p>" for sentence in result.verdict()),
@@ -145,6 +151,11 @@ def render(result: Result) -> str:
     ]
     title = escape(f"{about['title']}: minidistill demo")
     return HEAD.replace("TITLE", title) + "\n".join(body) + "\n</main>\n</body>\n</html>\n"
+
+
+def _by(result: Result) -> str:
+    author = result.about["author"]
+    return "" if author == "unknown" else f"By {_of_novel(result, author)}. "
 
 
 def _facts(result: Result) -> str:
@@ -177,7 +188,7 @@ def _figures(result: Result) -> str:
             "pip install matplotlib, and run the same command again.</p>"
         )
     history, validation = result.history, {k: v["validation"] for k, v in result.bits.items()}
-    lines = {name: bits for name, bits in validation.items() if name != "RNN"}
+    lines = {name: bits for name, bits in validation.items() if not name.startswith("RNN")}
     tokens, counts = zip(*result.counts.most_common(30), strict=True)
     clip = result.plan.recipe.clip_norm
     drawn: list[tuple[str, str, Callable[[], Any]]] = [

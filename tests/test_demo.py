@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minidistill import demo, demo_plan, report
+from minidistill import demo, demo_measures, demo_plan, report
 from minidistill.checkpoints import CheckpointError, load_model
 from minidistill.cleaning import Chapter, Chapters
 from minidistill.demo_plan import Plan
@@ -45,6 +45,10 @@ def quick(monkeypatch):
     monkeypatch.setattr(report, "_figures", lambda result: "")  # two seconds of drawing
 
 
+def model_bits(model, ids):
+    return demo.in_bits({"part": demo.model_nats(model, ids)})["part"]
+
+
 def run(folder, novel=None, **options):
     return demo.run(novel or a_novel(), folder, **{"progress": False, **options})
 
@@ -54,7 +58,7 @@ def test_a_demo_measures_writes_and_saves(tmp_path, text, language, monkeypatch)
     monkeypatch.setattr(report, "_figures", DRAW)
     result = run(tmp_path, a_novel(text, language))
     assert len(result.history.losses) == 13
-    assert list(result.bits) == ["unigram", "5-gram", "RNN"]
+    assert list(result.bits) == ["unigram", "5-gram", "RNN", "RNN with 5-gram"]
     assert all(0 < value < 12 for bits in result.bits.values() for value in bits.values())
     assert result.page.startswith(result.prompt)
     assert len(result.page) == len(result.prompt) + 53
@@ -66,7 +70,7 @@ def test_a_demo_measures_writes_and_saves(tmp_path, text, language, monkeypatch)
     assert len(vocabulary) == result.vocab_size
     data = demo.prepare(a_novel(text, language))
     for part in ("validation", "test"):
-        again = demo.model_bits(model, getattr(data, part))
+        again = model_bits(model, getattr(data, part))
         assert again == pytest.approx(result.bits["RNN"][part], abs=1e-9)
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
     assert card["bits_per_character"] == result.bits
@@ -89,7 +93,8 @@ def test_characters_seen_once_are_cut_and_counted_as_unknown():
 
 def test_every_model_is_measured_over_the_same_tokens():
     data = demo.prepare(a_novel())
-    bits, size = demo.baselines(data), len(data.vocabulary)
+    bits = {name: demo.in_bits(nats) for name, nats in demo.counted(data).items()}
+    size = len(data.vocabulary)
     ids = data.validation
     unigram = NGram(1, size).fit(data.train)
     by_hand = sum(float(unigram.nats(ids[i : i + 1])) for i in range(1, len(ids)))
@@ -99,13 +104,13 @@ def test_every_model_is_measured_over_the_same_tokens():
     model = demo_plan.build(tiny_plan(0, 0, "en"), size)
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    assert demo.model_bits(model, ids) == pytest.approx(math.log2(size), rel=1e-6)
+    assert model_bits(model, ids) == pytest.approx(math.log2(size), rel=1e-6)
     with torch.no_grad():
         model.readout.bias[ids[0]] = 3.0
     logits = model.readout.bias.detach().repeat(len(ids) - 1, 1)
     costs = torch.nn.functional.cross_entropy(logits, ids[1:], reduction="sum")
     expected = float(costs) / math.log(2) / (len(ids) - 1)
-    assert demo.model_bits(model, ids) == pytest.approx(expected, rel=1e-6)
+    assert model_bits(model, ids) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("length", [2, 1999, 4001, 40_009])
@@ -135,7 +140,7 @@ def test_validation_while_training_is_over_the_beginning_only(monkeypatch):
     ],
 )
 def test_the_prompt_is_the_first_sentence_or_the_first_words(text, prompt):
-    assert demo.first_words(text) == prompt
+    assert demo_measures.first_words(text) == prompt
 
 
 def test_a_finished_run_is_measured_again_not_trained_again(tmp_path):
@@ -325,3 +330,15 @@ def test_torch_safetensors_and_numpy_are_enough(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "bits per character" in done.stdout
     assert "figures need matplotlib" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_the_mean_of_two_models_is_the_mean_of_their_probabilities():
+    one, other = torch.tensor([0.5, 0.125]), torch.tensor([0.25, 0.875])
+    got = demo.averaged(-one.log(), -other.log())
+    assert got.exp().reciprocal().tolist() == pytest.approx([0.375, 0.5], rel=1e-6)
+
+
+def test_the_demo_leaves_threads_and_precision_as_they_were(tmp_path):
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    run(tmp_path)
+    assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == before

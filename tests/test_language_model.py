@@ -171,6 +171,15 @@ def test_dropout_acts_while_training_only() -> None:
         assert torch.equal(model(tokens)[0], first)
 
 
+def test_dropout_acts_on_the_vectors_and_before_the_readout() -> None:
+    model, dropped = model_of("one layer", dropout=0.5), []
+    model.dropout.register_forward_hook(lambda _, __, found: dropped.append(found))
+    logits, _ = model(some_tokens())
+    assert [found.shape for found in dropped] == [(B, T, E), (B, T, H)]
+    assert all(0.3 < float((found == 0).double().mean()) < 0.7 for found in dropped)
+    close(logits, model.readout(dropped[1]))
+
+
 def test_parameters_are_counted() -> None:
     model = model_of("one layer")
     assert parameter_count(model) == V * E + (E * H + H * H + 2 * H) + (H * V + V)

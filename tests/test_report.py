@@ -34,6 +34,7 @@ def a_result(folder="out", **changes):
             "unigram": {"validation": 4.0, "test": 4.5},
             "5-gram": {"validation": 2.5, "test": 2.25},
             "RNN": {"validation": 3.0, "test": 2.0},
+            "RNN with 5-gram": {"validation": 2.5, "test": 1.5},
         },
         "history": History([3.0, 2.0], [0.1, 0.1], [1.0, 2.0], [(2, 2.5)]),
         "counts": Counter("aaaabbbccd"),

@@ -314,8 +314,11 @@ def test_a_nonsense_gradient_of_a_sound_loss_is_refused() -> None:
 
 def test_clipping_while_training() -> None:
     steep = train(tiny_model(), dataclasses.replace(RECIPE, clip_norm=None))
-    clipped = train(tiny_model(), dataclasses.replace(RECIPE, clip_norm=1e-3))
+    model = tiny_model()
+    clipped = train(model, dataclasses.replace(RECIPE, clip_norm=1e-3))
     assert clipped.gradient_norms[0] == steep.gradient_norms[0] > 0.1  # as it was before
+    left = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    assert float(left.norm()) == pytest.approx(1e-3, rel=0.01)
     by_value = train(tiny_model(), dataclasses.replace(RECIPE, clip_norm=None, clip_value=1e-3))
     count = sum(p.numel() for p in tiny_model().parameters())
     assert max(by_value.gradient_norms) <= 1e-3 * count**0.5 * 1.001

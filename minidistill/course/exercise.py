@@ -143,8 +143,8 @@ def _tensor_difference(got: Any, want: Tensor, what: str, tolerance: float) -> s
     if isinstance(got, (list, tuple)) and any(isinstance(g, Tensor) and g.dim() for g in got):
         kind, shape = type(got).__name__, tuple(want.shape)
         return (
-            f"{what} comes back as a {kind} of {len(got)}, expected one tensor of shape {shape} and "
-            "nothing else (torch.stack makes one of a list)"
+            f"{what} comes back as a {kind} of {len(got)}, expected one tensor of shape {shape} "
+            "and nothing else (torch.stack makes one of a list)"
         )
     if isinstance(got, (list, tuple, int, float)) and not isinstance(got, bool):
         try:

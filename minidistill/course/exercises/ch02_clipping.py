@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from minidistill.course.answer import Answer
-from minidistill.course.exercise import expect
-from minidistill.course.exercises.ch02_shared import keeps_type
+from minidistill.course.exercise import Wrong, agrees, expect
+from minidistill.course.exercises.ch02_shared import compare, keeps_type
 
 
 def clip_gradients(gradients: list[Tensor], max_norm: float) -> list[Tensor]:
@@ -41,7 +41,10 @@ def _norm_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
     """A wrong norm, used in the right way."""
     norms = [float(g.double().norm()) for g in gradients]
     flat = torch.cat([g.double().flatten() for g in gradients])
-    norm, count = float(flat.norm()), flat.numel()
+    norm, count, nested = float(flat.norm()), flat.numel(), 0.0
+    matrices = math.hypot(*(n for g, n in zip(gradients, norms, strict=True) if g.dim() > 1))
+    for n in norms:
+        nested = math.sqrt(nested + n**2)
     root = "the norm is the root of the sum of all squares, over all tensors"
     for sentence, by in [
         ("the root is missing: " + root, norm**2),
@@ -50,12 +53,16 @@ def _norm_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
         ("the largest entry is taken for the norm: " + root, float(flat.abs().max())),
         ("the largest tensor's norm is taken: " + root, max(norms)),
         ("only the first tensor's norm is taken: " + root, norms[0]),
+        ("only tensors with rows and columns are counted: " + root, matrices),
         ("only the last tensor's norm is taken: " + root, norms[-1]),
         ("the norms of the tensors are averaged: " + root, sum(norms) / len(norms)),
         ("the mean of the squares is taken: the norm needs their sum", norm / math.sqrt(count)),
         ("the entries are added without squares: " + root, abs(float(flat.sum()))),
         ("the root is taken of every square, or of the norm once more: " + root, math.sqrt(norm)),
         ("the norm is divided by the number of tensors: " + root, norm / len(gradients)),
+        ("the squares are averaged over the tensors: " + root, norm / len(gradients) ** 0.5),
+        ("the root is taken inside the loop: first add all squares, then one root", nested),
+        ("the norms are added without squares under the root: " + root, math.sqrt(sum(norms))),
         ("the norm is divided by its number of entries: " + root, norm / count),
         ("the standard deviation is taken: " + root, float(flat.std())),
     ]:
@@ -138,7 +145,6 @@ def _factor_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
         ),
         ("the factor is upside down: max_norm / norm", 1 / ratio if large else 1.0),
         ("the factor is upside down: max_norm / norm", max(1.0, 1 / ratio)),
-        ("the factor is upside down: max_norm / norm", min(1.0, 1 / ratio)),
         ("the factor is squared: max_norm / norm", ratio**2 if large else 1.0),
         ("the root of the factor is taken: max_norm / norm", ratio**0.5 if large else 1.0),
         (
@@ -146,6 +152,9 @@ def _factor_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
             1 / max_norm if large else 1.0,
         ),
         ("gradients that are too large are set to zero: scale them", 0.0 if large else 1.0),
+        ("small gradients are set to zero: leave them as they are", ratio if large else 0.0),
+        ("max_norm is squared: max_norm / norm", max_norm**2 / norm if large else 1.0),
+        ("max_norm is squared: max_norm / norm", min(1.0, max_norm**2 / max(norm, 1e-30))),
         ("the sign is turned round", -min(1.0, ratio)),
         ("the factor is 1 - max_norm / norm: it is max_norm / norm", 1 - ratio if large else 1.0),
     ]:
@@ -182,10 +191,12 @@ def _return_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
 
 
 def _case(answer: Answer, gradients: list[Tensor], max_norm: float) -> None:
-    got, want = answer(gradients, max_norm), clip_gradients(gradients, max_norm)
-    expect(got, want, "gradients", _mistakes(gradients, max_norm))
-    for index, (value, right) in enumerate(zip(got, want, strict=True)):
-        keeps_type(value, right, f"gradients[{index}]")
+    rng = torch.Generator().manual_seed(7)
+    norm = float(torch.cat([g.flatten() for g in gradients]).norm())
+    probe = _gradients(rng, 170.0 if norm > max_norm else 1.9), 2.3
+    got = compare(answer, clip_gradients, (gradients, max_norm), "gradients", _mistakes, probe)
+    for index, (value, given) in enumerate(zip(got, gradients, strict=True)):
+        keeps_type(value, given, f"gradients[{index}]")
 
 
 def _gradients(rng: torch.Generator, norm: float) -> list[Tensor]:
@@ -201,7 +212,7 @@ def _gradients(rng: torch.Generator, norm: float) -> list[Tensor]:
 def clip_by_hand(answer: Answer, rng: torch.Generator) -> None:
     """norms of 20, 60 and 15 make 65 together."""
     square = torch.tensor([[0.0, 36.0], [-48.0, 0.0]])
-    _case(answer, [torch.tensor([12.0, -16.0]), square, torch.tensor([9.0, 12.0])], 13.0)
+    _case(answer, [torch.tensor([12.0, -16.0]), square, torch.tensor([9.0, 12.0])], 5.2)
 
 
 def clip_large(answer: Answer, rng: torch.Generator) -> None:
@@ -217,8 +228,14 @@ def clip_small(answer: Answer, rng: torch.Generator) -> None:
 
 def clip_close(answer: Answer, rng: torch.Generator) -> None:
     """norms and limits below 1, and just above the limit."""
-    _case(answer, _gradients(rng, 0.5), 0.3)
-    _case(answer, _gradients(rng, 3.0), 2.9)
+    for norm, max_norm in ((0.5, 0.3), (3.0, 2.9)):
+        gradients = _gradients(rng, norm)
+        if agrees(answer(gradients, max_norm), gradients):
+            raise Wrong(
+                f"gradients of norm {norm} are not clipped to {max_norm}: compare the norm itself "
+                "with max_norm, however small the two are"
+            )
+        _case(answer, gradients, max_norm)
 
 
 def clip_zero(answer: Answer, rng: torch.Generator) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from minidistill.course.answer import Answer, pattern
 from minidistill.course.exercise import Wrong, expect
 from minidistill.course.exercises import ch02_rnn_faults as faults
-from minidistill.course.exercises.ch02_rnn_wrong import Parts, run, wrong
+from minidistill.course.exercises import ch02_rnn_masks as masks
+from minidistill.course.exercises.ch02_rnn_wrong import Faults, Parts, run, wrong
 from minidistill.course.exercises.ch02_shared import (
     expect_gradients,
     keeps_type,
@@ -44,16 +45,21 @@ def _weights(rnn: nn.RNN) -> dict[str, Tensor]:
 
 
 def _compare(
-    got: Any, want: tuple[Tensor, Tensor], rnn: nn.RNN, kinds: faults.Faults, *inputs: Any
+    got: Any,
+    want: tuple[Tensor, Tensor],
+    rnn: nn.RNN,
+    kinds: Faults,
+    *inputs: Any,
+    what: str = "(the outputs, the last state)",
 ) -> None:
     """Compare outputs and last state, naming the known mistakes among `kinds`."""
     outputs, last = (w.detach() for w in want)
     if isinstance(got, Tensor) and got.shape == outputs.shape:
         raise Wrong("forward returns two things: the outputs (B, T, D*H) and the last state")
     known = wrong(kinds, _weights(rnn), *inputs)
-    expect(got, (outputs, last), "(the outputs, the last state)", known)
-    for value, right, what in zip(got, want, ("the outputs", "the last state"), strict=True):
-        keeps_type(value, right, f"the type of {what}")
+    expect(got, (outputs, last), what, known)
+    for value, right, name in zip(got, want, ("the outputs", "the last state"), strict=True):
+        keeps_type(value, right, f"the type of {name}")
 
 
 def _packed(rnn: nn.RNN, x: Tensor, h0: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,7 +81,8 @@ def names_and_shapes(answer: Answer, rng: torch.Generator) -> None:
                 "nn.Parameter and register it under its name; plain tensors, and parameters in a "
                 "Python list or dict, are not seen"
             )
-        lacks, extra = ", ".join(wanted.keys() - got.keys()), ", ".join(got.keys() - wanted.keys())
+        lacks = ", ".join(name for name in wanted if name not in got)
+        extra = ", ".join(name for name in got if name not in wanted)
         if lacks or extra:
             texts = [f"it lacks {lacks}" if lacks else "", f"it has {extra} too" if extra else ""]
             raise Wrong(
@@ -127,23 +134,35 @@ def starts_at_zero(answer: Answer, rng: torch.Generator) -> None:
     """without a state it starts from zeros, of the inputs' type."""
     rnn = _torch_rnn(rng, 1, False)
     x, mine = numbers(rng, 2, 7, 3), _made(answer, rnn)
+    first = _from_zeros(mine, x)
+    _compare(first, rnn(x), rnn, _ALL, x)
+    _no_memory(mine(x), first, rnn, x)
+
+
+def _from_zeros(mine: Answer, x: Tensor) -> Any:
+    """Call without a state; explain what usually goes wrong there."""
     try:
-        first = mine(x)
+        return mine(x)
     except Wrong as trouble:
-        if "NoneType" not in str(trouble) and "missing" not in str(trouble):
+        symptoms = ("NoneType", "missing", "out of bounds", "dtype")
+        if not any(symptom in str(trouble) for symptom in symptoms):
             raise
         raise Wrong(
-            f"no state is handed in here: start from zeros, of shape (L*D, B, H) ({trouble})"
+            f"no state is handed in here: start from zeros, inputs.new_zeros(L*D, B, H) ({trouble})"
         ) from None
-    _compare(first, rnn(x), rnn, _ALL, x)
-    again = mine(x)
+
+
+def _no_memory(again: Any, first: Any, rnn: nn.RNN, x: Tensor) -> None:
+    went_on = tuple(w.detach() for w in rnn(x, rnn(x)[1]))
     expect(
         again,
         first,
-        "(the outputs of a second call, its last state)",
+        "(the outputs of a second call, the last state of a second call)",
         {
             "a second call starts from the last state of the first: keep no state in self, the "
-            "caller hands it in": tuple(w.detach() for w in rnn(x, rnn(x)[1])),
+            "caller hands it in": went_on,
+            "a second call returns the last states of the first, too: begin with an empty list in "
+            "every call": (first[0], torch.cat([first[1], first[1]])),
         },
     )
 
@@ -152,7 +171,7 @@ def carried_state(answer: Answer, rng: torch.Generator) -> None:
     """a text read in two halves gives what it gives in one."""
     rnn = _torch_rnn(rng, 2, False)
     mine, x = _made(answer, rnn), numbers(rng, 2, 11, 3)
-    first = mine(x[:, :4])
+    first = _from_zeros(mine, x[:, :4])
     try:
         _compare(first, rnn(x[:, :4]), rnn, _ALL, x[:, :4])
     except Wrong:
@@ -191,7 +210,7 @@ def ragged_rows(answer: Answer, rng: torch.Generator) -> None:
         lengths = ragged_lengths(rng, 7, 4)
         mask = torch.arange(7) < lengths[:, None]
         got = _made(answer, rnn)(x, h0, mask=mask)
-        _compare(got, _packed(rnn, x, h0, lengths), rnn, faults.MASKS + _ALL, x, h0, mask)
+        _compare(got, _packed(rnn, x, h0, lengths), rnn, masks.MASKS + _ALL, x, h0, mask)
 
 
 def padding_first(answer: Answer, rng: torch.Generator) -> None:
@@ -199,8 +218,9 @@ def padding_first(answer: Answer, rng: torch.Generator) -> None:
     rnn = _torch_rnn(rng, 2, True)
     x, h0 = numbers(rng, 3, 7, 3), numbers(rng, 4, 3, 5)
     mask = torch.arange(7) >= torch.tensor([[0], [3], [5]])
-    want = run(_weights(rnn), x, h0, mask)
-    _compare(_made(answer, rnn)(x, h0, mask), want, rnn, faults.MASKS + _ALL, x, h0, mask)
+    want, got = run(_weights(rnn), x, h0, mask), _made(answer, rnn)(x, h0, mask)
+    what = "(the outputs where padding stands first, the last state where padding stands first)"
+    _compare(got, want, rnn, masks.MASKS + _ALL, x, h0, mask, what=what)
 
 
 def all_gradients(answer: Answer, rng: torch.Generator) -> None:
@@ -212,7 +232,7 @@ def all_gradients(answer: Answer, rng: torch.Generator) -> None:
     names = list(_weights(rnn))
     mine = [*got["inputs"], *(got["parameters"].get(name) for name in names)]
     want = _gradients(rnn, x, h0, mask, None)
-    known = [(sentence, _gradients(rnn, x, h0, mask, parts)) for sentence, parts in faults.CUTS]
+    known = [(sentence, _gradients(rnn, x, h0, mask, parts)) for sentence, parts in masks.CUTS]
     expect_gradients(mine, want, ["the inputs", "the first state", *names], known)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from minidistill.recurrent import rnn_forward
 
 Parts = dict[str, Callable[..., Any]]
+Faults = list[tuple[str, Parts]]
 
 RIGHT: Parts = {
     "first": lambda given, zeros: zeros if given is None else given,
@@ -93,7 +94,7 @@ def _read(
 
 
 def wrong(
-    faults: list[tuple[str, Parts]],
+    faults: Faults,
     weights: dict[str, Tensor],
     x: Tensor,
     state: Tensor | None = None,

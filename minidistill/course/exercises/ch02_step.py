@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minidistill.course.answer import Answer, reference_answer
 from minidistill.course.exercise import expect
-from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type, numbers
+from minidistill.course.exercises.ch02_shared import compare, expect_gradients, keeps_type, numbers
 from minidistill.recurrent import rnn_step
 
 _Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -52,11 +52,21 @@ def _mistakes(x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, c: Tensor) 
     )
     yield "the two parts are subtracted: add them", tanh(from_x + b - from_h - c)
     yield "the two parts are multiplied: add them", tanh((from_x + b) * (from_h + c))
+    yield (
+        "h is added before the product with W_hh: x @ W_ih.T + b_ih stays outside it",
+        tanh((from_x + b + h) @ U.T + c),
+    )
+    yield "the biases are added after the tanh: they belong inside", tanh(from_x + from_h) + b + c
     yield "the sum is halved: add the two parts, do not average them", tanh(a / 2)
     if x.shape == h.shape:
         yield from _square_mistakes(x, h, W, U, b, c)
     yield from _tanh_mistakes(a, from_x + b, from_h + c, h)
     yield from _batch_mistakes(tanh(a), h)
+    rows, old = [], h[0]
+    for row in x:  # the batch taken for time
+        old = tanh(W @ row + b + U @ old + c)
+        rows.append(old)
+    yield "a row gets the state of the row above: rows are different texts", torch.stack(rows)
 
 
 def _square_mistakes(x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, c: Tensor) -> Iterator:
@@ -102,6 +112,7 @@ def _tanh_mistakes(a: Tensor, of_x: Tensor, of_h: Tensor, h: Tensor) -> Iterator
     yield "the old state is added a second time: h' = tanh(...), nothing added outside", new + h
     yield "the new state is mixed with the old one: h' is the tanh alone", (h + new) / 2
     yield "the sign is turned round", -new
+    yield "this is the slope 1 - tanh^2: return the tanh itself", 1 - new**2
 
 
 def _batch_mistakes(new: Tensor, h: Tensor) -> Iterator:
@@ -116,9 +127,9 @@ def _batch_mistakes(new: Tensor, h: Tensor) -> Iterator:
 
 
 def _case(answer: Answer, inputs: _Inputs) -> None:
-    got, want = answer(*inputs), rnn_step(*inputs)
-    expect(got, want, "the new state", _mistakes(*inputs))
-    keeps_type(got, want, "the new state")
+    probe = _inputs(torch.Generator().manual_seed(7), 3, 5, 5)
+    got = compare(answer, rnn_step, inputs, "the new state", _mistakes, probe)
+    keeps_type(got, inputs[0], "the new state")
 
 
 def step_by_hand(answer: Answer, rng: torch.Generator) -> None:
