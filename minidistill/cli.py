@@ -85,9 +85,9 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds",
         type=_above_zero,
-        default=110.0,
+        default=115.0,
         metavar="N",
-        help="time for training (default: 110)",
+        help="time for training (default: 115)",
     )
     _add_seed(parser)
     parser.add_argument("--fresh", action="store_true", help="forget an earlier run in the folder")

@@ -46,7 +46,7 @@ from minidistill.novels import Novel, describe, load_novel
 from minidistill.report import PARTS, Result, write_report
 from minidistill.training import History, fit, next_token_loss
 
-SECONDS = 110.0  # for training with its validations; the rest of the demo takes about 15 more
+SECONDS = 115.0  # for training with its validations; the rest of the demo takes about 25 more
 GRACE = 1.3  # training may take so much longer than planned, if the machine grows slower
 PAGE = 800  # characters written
 TEMPERATURE = 0.8
@@ -127,7 +127,7 @@ def run(
         prompt=data.prompt,
         page=write_page(model, data, seed),
         temperature=TEMPERATURE,
-        device=device_name(chosen.threads),
+        device=device_name(chosen),
         first_step=first_step,
         seconds=time.perf_counter() - start,
         training_seconds=training_seconds,
@@ -223,12 +223,13 @@ def write_page(model: LanguageModel, data: Data, seed: int) -> str:
     return write(model, data.vocabulary, data.prompt, PAGE, rules=rules, seed=seed)
 
 
-def device_name(threads: int) -> str:
+def device_name(plan: Plan) -> str:
     """Return what is computed on, in words."""
     device = pick_device()
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {threads} thread{'s' if threads != 1 else ''}, fast_matmul"
+    many = "s" if plan.threads != 1 else ""
+    return f"{device.type}, {plan.threads} thread{many}, {plan.recipe.precision}, fast_matmul"
 
 
 def command(

@@ -34,8 +34,9 @@ class Result:
     about: `describe` of the novel. reason: why so many steps. unknown: share of the tokens
     that the vocabulary does not know, by part. bits: bits per character by model ("unigram",
     "5-gram", "RNN", "RNN with 5-gram") and part ("validation", "test"). counts: of the
-    training part's characters. page: begins with the prompt. first_step: above 0 where the run went on from a
-    checkpoint. training_seconds: of this call; seconds: of all of it but the report.
+    training part's characters. page: begins with the prompt. first_step: above 0 where the run
+    went on from a checkpoint. training_seconds: of this call; seconds: of all of it but the
+    report.
     """
 
     folder: Path

@@ -39,6 +39,7 @@ def tiny_plan(characters, vocab_size, language):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
+    monkeypatch.setattr(demo_plan, "ways", lambda: [(1, "float32")])
     monkeypatch.setattr(demo, "plan", tiny_plan)
     monkeypatch.setattr(demo, "PAGE", 53)
     monkeypatch.setattr(demo_plan, "LOOK", 0.0)
@@ -342,3 +343,16 @@ def test_the_demo_leaves_threads_and_precision_as_they_were(tmp_path):
     before = torch.get_num_threads(), torch.get_float32_matmul_precision()
     run(tmp_path)
     assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == before
+
+
+def test_a_way_to_compute_must_be_clearly_faster_to_be_taken(monkeypatch):
+    plan, data = tiny_plan(0, 0, "en"), demo.prepare(a_novel())
+    model = demo_plan.build(plan, len(data.vocabulary))
+    monkeypatch.setattr(demo_plan, "ways", lambda: [(1, "float32"), (1, "bfloat16")])
+    for seconds, wanted in ((0.9, "float32"), (0.5, "bfloat16")):
+        times = {"float32": 1.0, "bfloat16": seconds}
+        monkeypatch.setattr(
+            demo_plan, "_seconds_of_a_step", lambda m, b, recipe, t=times: t[recipe.precision]
+        )
+        fitted, _ = demo_plan.fit_to_time(plan, model, *demo.batches(data, plan), 50)
+        assert fitted.recipe.precision == wanted

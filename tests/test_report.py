@@ -77,18 +77,19 @@ def no_matplotlib(monkeypatch):
 
 
 def test_the_verdict_names_the_winner_of_each_part():
-    validation, test, saved, unknown = a_result().verdict()
+    validation, test, saved, both, unknown = a_result().verdict()
     assert "validation part the 5-gram is better: 2.500" in validation
     assert "RNN's 3.000" in validation
     assert "test part the RNN is better: 2.000" in test
     assert "5-gram's 2.250" in test
     assert saved.startswith("The RNN needs 25.0% fewer bits than the unigram")
+    assert "reaches 2.500 bits there, 37.5% fewer than the unigram" in both
     assert "1.23% of validation, 0.00% of test" in unknown
 
 
 def test_a_worse_rnn_is_called_worse():
     worse = {name: {"validation": 4.0, "test": 4.0} for name in ("unigram", "5-gram")}
-    worse["RNN"] = {"validation": 5.0, "test": 5.0}
+    worse["RNN"] = worse["RNN with 5-gram"] = {"validation": 5.0, "test": 5.0}
     assert "25.0% more bits" in a_result(bits=worse).verdict()[2]
 
 

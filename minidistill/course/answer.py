@@ -214,7 +214,8 @@ def pattern(output: Tensor) -> Tensor:
 def plain(value: Any) -> Any:
     """A value with nothing of the student's in it, or a TypeError naming what cannot cross."""
     if isinstance(value, Tensor):
-        return value.detach().cpu().clone()
+        dense = value if value.layout == torch.strided else value.to_dense()
+        return dense.detach().cpu().clone()
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, GeneratorType):
@@ -247,12 +248,15 @@ def explain_error(error: BaseException) -> str:
         code = linecache.getline(frame.filename, frame.lineno or 0).strip()
         line = f" in line {frame.lineno} of {frame.name} ({code})" if code else ""
         break
-    text = str(error).strip().splitlines()
+    try:
+        text = str(error).strip().splitlines()
+    except Exception:  # an error of the student's own that cannot even be printed
+        text = []
     if text and text[0].startswith("your "):  # raised by `plain`, about what came back
         return text[0]
     message = f"your code raised {type(error).__name__}{line}: {text[0] if text else ''}"
     for symptom, meaning in _MEANINGS.items():
-        if symptom in f"{type(error).__name__}: {error}":
+        if symptom in f"{type(error).__name__}: {' '.join(text)}":
             return f"{message.rstrip('. ')}. {meaning}"
     return message
 
@@ -268,6 +272,7 @@ _MEANINGS = {
     "must match the size of tensor": "Write the shapes beside each line and see which two meet.",
     "positional argument": "The function must take the arguments named in the exercise.",
     "unexpected keyword argument": "It must take the arguments named in the exercise.",
+    "cannot be converted to Scalar": "math and float() take one number: use torch's functions.",
     "only one element tensors": "math.tanh, float and .item() take one number: use torch's own.",
     "only integer tensors of a single": "math and indices take one number: use torch's functions.",
     "Boolean value of Tensor": "`if` needs one True or False: torch.where chooses for each entry.",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from inspect import CO_OPTIMIZED
 from types import FrameType
 from typing import Any
 
@@ -71,7 +72,8 @@ class Guard:
             name = getattr(argument, "__name__", "")
             if bare(name) in self.operations and _is_torch(argument):
                 self.look_at(name)
-        if event != "call" or frame.f_code.co_name == "<module>":  # importing is not using
+        # The bodies of modules and classes are not functions: importing is not using.
+        if event != "call" or not frame.f_code.co_flags & CO_OPTIMIZED:
             return
         name = f"{frame.f_globals.get('__name__', '')}.{frame.f_code.co_qualname}"
         if name.startswith("minidistill."):

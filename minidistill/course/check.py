@@ -113,11 +113,13 @@ def check(target: Any) -> None:
 
     The exercise is found by the name of the function or class. Progress is kept on disk.
     """
-    exercise = by_name().get(getattr(target, "__name__", ""))
+    exercise = by_name().get(_name(target))
     if exercise is None or not callable(target):
-        what = getattr(target, "__name__", repr(target))
         names = ", ".join(by_name())
-        print(f"No exercise asks for {what}: give check one of the functions or classes {names}.")
+        print(
+            f"No exercise asks for {_described(target)}: give check one of the functions or "
+            f"classes {names}."
+        )
         return
     try:
         report = examine(exercise, target)
@@ -135,11 +137,26 @@ def check(target: Any) -> None:
         store.record(exercise.id, report.passed)
 
 
+def _name(target: Any) -> str:
+    """The name of a function or class, "" where an object has none or will not say."""
+    try:
+        name = target.__name__
+    except Exception:
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _described(target: Any) -> str:
+    kind = type(target).__name__
+    article = "an" if kind[0] in "aeiou" else "a"
+    return _name(target) or (repr(target) if kind in ("str", "int") else f"{article} {kind}")
+
+
 def use(target: T) -> T:
     """Your own answer where its last check passed, else the course's, so the chapter goes on."""
-    exercise = by_name().get(getattr(target, "__name__", ""))
+    exercise = by_name().get(_name(target))
     if exercise is None:
-        print(f"No exercise asks for {getattr(target, '__name__', repr(target))}.")
+        print(f"No exercise asks for {_described(target)}.")
         return target
     if _solved_here.get(exercise.id) is target:
         print(f"From here on the chapter uses your {exercise.name}.")
@@ -157,7 +174,7 @@ def hint(exercise_id: str, number: int | None = None) -> None:
         return
     total = len(exercise.hints)
     wanted = number if number is not None else min(store.hints_opened(exercise.id) + 1, total)
-    if not 1 <= wanted <= total:
+    if not isinstance(wanted, int) or not 1 <= wanted <= total:
         print(f"Exercise {exercise.id} has hints 1 to {total}.")
         return
     store.record_hint(exercise.id, wanted)
@@ -192,6 +209,13 @@ def status(chapter: str | None = None) -> Table:
 
 def reset(exercise_id: str | None = None) -> None:
     """Forget the progress of one exercise, or of all where none is named."""
+    if exercise_id is not None and str(exercise_id) not in by_id():
+        print(f"There is no exercise {exercise_id!r}. There are: {', '.join(by_id())}.")
+        return
+    if exercise_id is None:
+        _solved_here.clear()
+    else:
+        _solved_here.pop(exercise_id, None)
     store.forget(exercise_id)
     print("Progress forgotten" + (f" for {exercise_id}." if exercise_id else "."))
 

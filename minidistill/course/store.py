@@ -27,19 +27,23 @@ def load() -> dict[str, dict[str, Any]]:
     """Progress by exercise: {"02.1": {"state": "solved", "tries": 3, "hints": 1}}."""
     try:
         text = path().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return dict(_in_memory)
-    except (OSError, UnicodeDecodeError) as error:
-        _warn(f"Progress cannot be read from {path()} ({error}): it starts afresh.")
-        return dict(_in_memory)
-    try:
         exercises = json.loads(text)["exercises"]
-        if not all(isinstance(entry, dict) for entry in exercises.values()):
-            raise TypeError
-        return exercises
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        _keep_aside()
+        if all(map(_is_entry, exercises.values())):
+            return exercises
+    except (FileNotFoundError, NotADirectoryError):
         return dict(_in_memory)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass  # not to be read, not UTF-8, not JSON, or not ours
+    _keep_aside()
+    return dict(_in_memory)
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("state", ""), str)
+        and all(isinstance(entry.get(name, 0), int) for name in ("tries", "hints"))
+    )
 
 
 def record(exercise_id: str, solved: bool) -> None:
@@ -87,7 +91,9 @@ def _save(progress: dict[str, dict[str, Any]]) -> None:
 
 def _keep_aside() -> None:
     """A damaged file is renamed, so that nothing is lost."""
-    aside = path().with_suffix(".damaged.json")
+    number, aside = 2, path().with_suffix(".damaged.json")
+    while aside.exists():
+        number, aside = number + 1, path().with_suffix(f".damaged-{number}.json")
     try:
         path().replace(aside)
         _warn(f"The progress file was damaged; it is kept as {aside} and progress starts afresh.")

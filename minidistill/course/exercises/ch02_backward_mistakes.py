@@ -239,7 +239,7 @@ def _return_mistakes(walk: _Walk) -> Iterator:
 
 
 def _mask_mistakes(walk: _Walk, dh: Tensor, mask: Tensor) -> Iterator:
-    da, dh0, dW, g = walk.run()
+    da, dh0, dW, _ = walk.run()
     loose = replace(walk, zero=False).gradients()
     yield from [
         (

@@ -73,7 +73,7 @@ RESULTS: Faults = [
         {"result": lambda outputs, last, first: (outputs.transpose(0, 1),) * 2},
     ),
     (
-        "the last state lacks its first dimension: (L*D, B, H), torch.stack(last)",
+        "the last state lacks its first dimension: torch.stack(last) gives (L*D, B, H)",
         {"last": lambda last, D: last[-1]},
     ),
     (
@@ -85,7 +85,7 @@ RESULTS: Faults = [
         {"last": lambda last, D: list(last)},
     ),
     (
-        "the last states stand side by side: torch.stack(last) gives (L*D, B, H)",
+        "the last state lacks its first dimension: torch.stack(last) gives (L*D, B, H)",
         {"last": lambda last, D: torch.cat(last, -1)},
     ),
     (
@@ -93,7 +93,7 @@ RESULTS: Faults = [
         {"last": lambda last, D: torch.cat(last, -1)[None]},
     ),
     (
-        "the last states stand under each other: torch.stack(last) gives (L*D, B, H)",
+        "the last state lacks its first dimension: torch.stack(last) gives (L*D, B, H)",
         {"last": lambda last, D: torch.cat(last, 0)},
     ),
     (
@@ -121,20 +121,20 @@ RESULTS: Faults = [
         },
     ),
     (
-        "the last states are in the wrong order: the lowest layer first, forward before backward",
-        {"last": lambda last, D: torch.stack(last[::-1])},
-    ),
-    (
-        "the last states are in the wrong order: layer 0 forward, layer 0 backward, layer 1 ...",
-        {"last": lambda last, D: torch.stack(last[::D] + (last[1::2] if D == 2 else []))},
-    ),
-    (
         "the last states are in the wrong order: forward before backward",
         {
             "last": lambda last, D: torch.stack(
                 [h for i in range(0, len(last), D) for h in last[i : i + D][::-1]]
             )
         },
+    ),
+    (
+        "the last states are in the wrong order: the lowest layer first",
+        {"last": lambda last, D: torch.stack(last[::-1])},
+    ),
+    (
+        "the last states are in the wrong order: layer 0 forward, layer 0 backward, layer 1 ...",
+        {"last": lambda last, D: torch.stack(last[::D] + (last[1::2] if D == 2 else []))},
     ),
 ]
 """What comes back."""
@@ -153,8 +153,7 @@ LAYERS: Faults = [
         {"place": lambda layer, way, L, D: 0},
     ),
     (
-        "the state is chosen by the layer's number alone: state[k] is of layer k // D, direction "
-        "k % D",
+        "both directions start from the same state: state[k] is of layer k // D, direction k % D",
         {"place": lambda layer, way, L, D: layer},
     ),
     (
@@ -168,10 +167,6 @@ LAYERS: Faults = [
     (
         "a layer starts from the last state of the one before: its own stands in `state`",
         {"start": lambda h0, last: last[-1] if last else h0},
-    ),
-    (
-        "every layer uses the first layer's weights: their names end in _l0, _l1, ...",
-        {"own": lambda weights, layer, way: own(weights, 0, way)},
     ),
     (
         "every layer uses the first layer's W_hh: the names end in _l0, _l1, ...",
@@ -244,11 +239,11 @@ WAYS: Faults = [
         },
     ),
     (
-        "the forward direction reads backwards too: turn only the other one round",
+        "the forward direction reads backwards: turn only the other one round",
         {"turned": lambda way: True},
     ),
     (
-        "the directions have changed places: the first reads forwards",
+        "the forward direction reads backwards: turn only the other one round",
         {"turned": lambda way: way == 0},
     ),
     (
@@ -281,11 +276,11 @@ WAYS: Faults = [
     ),
     (
         "both halves of the outputs hold the forward direction",
-        {"join": lambda both: torch.cat([both[0], both[0]], -1)},
+        {"join": lambda both: torch.cat(both[:1] * len(both), -1)},
     ),
     (
         "both halves of the outputs hold the backward direction",
-        {"join": lambda both: torch.cat([both[-1], both[-1]], -1)},
+        {"join": lambda both: torch.cat(both[-1:] * len(both), -1)},
     ),
     (
         "the backward direction's last state is taken at the wrong end: it is the one after the "

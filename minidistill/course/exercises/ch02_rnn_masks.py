@@ -30,6 +30,10 @@ def _detached(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Tensor:
     return torch.stack(states[1:])
 
 
+def _silenced(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask[..., None]
+
+
 MASKS: Faults = [
     (
         "the mask is ignored",
@@ -48,7 +52,7 @@ MASKS: Faults = [
         "the padding's inputs are set to zero, but the steps are made: hand the mask to the "
         "recurrence",
         {
-            "read": lambda x, mask: x * mask[..., None],
+            "read": _silenced,
             "steps": _unmasked,
             "silent": lambda outputs, mask, turned: outputs,
         },
@@ -56,7 +60,7 @@ MASKS: Faults = [
     (
         "the padding's inputs are set to zero, but the steps are made: hand the mask to the "
         "recurrence",
-        {"read": lambda x, mask: x * mask[..., None], "steps": _unmasked},
+        {"read": _silenced, "steps": _unmasked},
     ),
     (
         "the mask is used the wrong way round: True marks a real token",
@@ -82,7 +86,11 @@ MASKS: Faults = [
             )
         },
     ),
-    ("at padding the state becomes zero: it must stay what it was", {"steps": _zeroing}),
+    (
+        "the last state is zero where a row is padded: at padding the state stays what it was, and "
+        "the last one is taken before the outputs are set to zero",
+        {"steps": _zeroing},
+    ),
     (
         "the mask is not turned round for the backward direction: flip it along time, like the "
         "inputs",
@@ -118,11 +126,6 @@ MASKS: Faults = [
                 None if layer else mask.flip(0) if turned else mask
             )
         },
-    ),
-    (
-        "the mask is read as a length, as if padding stood only at the end: backwards it stands at "
-        "the start",
-        {"seen": lambda mask, layer, way, turned: torch.arange(len(mask))[:, None] < mask.sum(0)},
     ),
 ]
 """Ragged rows."""
