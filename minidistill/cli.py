@@ -131,7 +131,7 @@ def run_doctor(chosen: argparse.Namespace) -> int:
 
 def list_novels(chosen: argparse.Namespace) -> int:
     """Print the house novel and the catalogue."""
-    from minidistill.catalogue import house
+    from minidistill.library import house
     from minidistill.novels import cached, catalogue
 
     print(f"{'NAME':<20} {'LANGUAGE':<9} {'WHERE':<22} TITLE")
@@ -146,7 +146,7 @@ def list_novels(chosen: argparse.Namespace) -> int:
 
 def get_novel(chosen: argparse.Namespace) -> int:
     """Download a novel and print where it lies."""
-    from minidistill.catalogue import house
+    from minidistill.library import house
     from minidistill.novels import download, get
     from minidistill.paths import data_folder
 
@@ -220,8 +220,8 @@ def _expected() -> tuple[type[Exception], ...]:
     """Return the exceptions whose message is a sentence for the user."""
     classes: list[type[Exception]] = [ImportError, OSError, ValueError]
     try:
-        from minidistill.catalogue import NovelError
         from minidistill.checkpoints import CheckpointError
+        from minidistill.library import NovelError
         from minidistill.training import TrainingError
     except ImportError:
         return tuple(classes)

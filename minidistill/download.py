@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from minidistill.catalogue import Entry, NovelError
+from minidistill.library import Entry, NovelError
 from minidistill.paths import cache_folder
 
 TIMEOUT = 30.0  # seconds without a byte before a connection counts as dead

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minidistill.catalogue import Entry, NovelError, catalogue, get, house
 from minidistill.cleaning import Chapter, Chapters, clean
 from minidistill.cleaning_chinese import HAN
 from minidistill.download import cached, download
+from minidistill.library import Entry, NovelError, catalogue, get, house
 from minidistill.paths import data_folder
 from minidistill.textfile import guess_language, read_text
 

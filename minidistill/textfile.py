@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from shlex import quote
 
-from minidistill.catalogue import NovelError, catalogue
 from minidistill.cleaning_chinese import HAN
+from minidistill.library import NovelError, catalogue
 
 
 def read_text(path: Path) -> str:

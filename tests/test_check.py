@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Callable[..., Any], str]] = {
     "an object": (lambda *inputs: object(), "your code returned a object"),
     "a function": (lambda *inputs: print, "your code returned a builtin_function_or_method"),
     "a class": (lambda *inputs: dict, "your code returned a type"),
-    "a hostile object": (lambda *inputs: Hostile(), "your code raised RuntimeError: keep out"),
+    "a hostile object": (lambda *inputs: Hostile(), "your code raised RuntimeError"),
     "a string": (lambda *inputs: "h", "the new state is 'h'"),
     "a dictionary": (lambda *inputs: {"h": inputs[1]}, "the new state is a dict of 1"),
     "an empty tensor": (lambda *inputs: torch.empty(0), "has shape (0,)"),

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from minidistill import cleaning_chinese as chinese
 from minidistill import cleaning_english as english
-from minidistill.catalogue import catalogue
 from minidistill.cleaning import (
     DEFAULT_RULES,
     PARAGRAPH_RULES,
@@ -31,6 +30,7 @@ from minidistill.cleaning_layout import (
     join_english,
     single_spaced,
 )
+from minidistill.library import catalogue
 
 ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX".split()  # noqa: SIM905
 HAN = "一二三四五六七八九十"

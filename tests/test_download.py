@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from minidistill import download as module
-from minidistill.catalogue import Entry, NovelError, catalogue, get
 from minidistill.cleaning import Recipe
 from minidistill.download import address, cached, download
+from minidistill.library import Entry, NovelError, catalogue, get
 
 BODY = "\n".join(f"line {random.Random(n).random()}" for n in range(9973)).encode()
 PATH = "/someone/7/0123456789/7-0.txt"
