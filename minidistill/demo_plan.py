@@ -10,9 +10,11 @@ import copy
 import dataclasses
 import json
 import math
+import statistics
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -154,7 +156,7 @@ class _Enough(Exception):
 
 
 def _seconds_of_a_step(model: LanguageModel, batches: ContinuousBatches, recipe: Recipe) -> float:
-    """Return the mean time of an update, over at least five steps after a warm-up."""
+    """Return the median time of an update, over at least five steps after a warm-up."""
     times: list[float] = []
 
     def timed_loss(*arguments: Any) -> Any:
@@ -166,7 +168,8 @@ def _seconds_of_a_step(model: LanguageModel, batches: ContinuousBatches, recipe:
     with suppress(_Enough):
         trial = dataclasses.replace(recipe, steps=WARM_UP + 200)
         fit(model, batches, trial, loss=timed_loss, progress=False)
-    return (times[-1] - times[WARM_UP]) / (len(times) - 1 - WARM_UP)
+    # The median: one slow moment of a busy machine must not shorten the whole run.
+    return statistics.median(b - a for a, b in pairwise(times[WARM_UP:]))
 
 
 def load_plan(folder: Path, identity: dict[str, Any], fresh: bool) -> tuple[Plan, str] | None:
