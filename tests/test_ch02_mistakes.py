@@ -71,6 +71,7 @@ def _all_keys() -> list[tuple[str, str, int]]:
     ]
 
 
+@pytest.mark.slow  # all of them together
 @pytest.mark.parametrize(("exercise_id", "sentence", "which"), _all_keys())
 def test_a_mistake_is_called_by_its_own_name(exercise_id: str, sentence: str, which: int) -> None:
     exercise = by_id()[exercise_id]
@@ -144,6 +145,7 @@ def test_the_plain_model_passes() -> None:
 _FAULTS = faults.STEPS + faults.RESULTS + faults.LAYERS + faults.WAYS + masks.MASKS + masks.CUTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(_FAULTS)))
 def test_a_fault_of_the_class_is_called_by_its_own_name(number: int) -> None:
     sentence, parts = _FAULTS[number]

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import torch
 
 from minidistill.course import store
-from minidistill.course.answer import Answer, answer_to, explain_error
+from minidistill.course.answer import Answer, answer_to
 from minidistill.course.exercise import Case, Exercise, NotAttempted, Wrong, case_name
 from minidistill.course.exercises import by_id, by_name
+from minidistill.course.explain import explain_error
 from minidistill.course.table import Table
 
 T = TypeVar("T")

@@ -218,7 +218,7 @@ def ready_made_norms(gradients, max_norm):
     return [g * factor(norm, max_norm) for g in gradients]
 
 
-@wrong("02.6", "minidistill.training.clip_by_norm may not be used here")
+@wrong("02.6", "clip_by_norm may not be used here")
 def the_packages_own(gradients, max_norm):
     from minidistill.training import clip_by_norm
 

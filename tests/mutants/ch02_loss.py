@@ -239,7 +239,7 @@ def two_by_two(logits, targets):
     return by(logits - norm[..., None], targets)
 
 
-@wrong("02.5", "minidistill.training.next_token_loss may not be used here")
+@wrong("02.5", "next_token_loss may not be used here")
 def the_packages_own(logits, targets):
     from minidistill.training import next_token_loss
 

@@ -27,6 +27,7 @@ class _Walk:
     forwards: bool = False
     weight_first: bool = False  # the product before the slope
     late: bool = False  # dh_t is added after the slope
+    flat: bool = False  # g_t itself goes through W_hh, not da_t
     pile: bool = False  # da_t W_hh is added to g and does not take its place
     stop: int = 0  # the last step of the walk
 
@@ -43,7 +44,7 @@ class _Walk:
             all_g[t] = g
             d = come * self.slope[t] + self.dh[t] if self.late else g * self.slope[t]
             da[t] = d * self.real[t] if self.zero else d
-            through = da[t] if self.weight_first else da[t] @ self.weight
+            through = da[t] if self.weight_first else (g if self.flat else da[t]) @ self.weight
             through = g + through if self.pile else through
             g = torch.where(self.real[t], through, g) if self.pass_on else through
         return da, g, _dW(da, self.past), all_g
@@ -139,6 +140,10 @@ def _walk_mistakes(walk: _Walk, W: Tensor) -> Iterator:
         ),
         ("the walk stops before t = 0: range(T - 1, -1, -1)", replace(walk, stop=1)),
         (
+            "g goes back without the slope: g = da_t @ W_hh, and da_t has been through the tanh",
+            replace(walk, flat=True),
+        ),
+        (
             "da_t @ W_hh is added to g: it takes the place of g, which has done its work",
             replace(walk, pile=True),
         ),
@@ -182,6 +187,10 @@ def _weight_mistakes(walk: _Walk, states: Tensor, h0: Tensor) -> Iterator:
         ("dW_hh holds only the first step: sum over all", da[0].T @ walk.past[0]),
         ("dW_hh holds only the last step: sum over all", da[-1].T @ walk.past[-1]),
         ("dW_hh is multiplied by the number of steps", dW * T),
+        (
+            "dW_hh counts later steps several times: da_t times h_{t-1}, once for every t",
+            _dW(da.flip(0).cumsum(0).flip(0), walk.past),
+        ),
         ("dW_hh stands apart for every step: sum over t", da.transpose(1, 2) @ walk.past),
         (
             "dW_hh stands apart for every row: sum over the batch",

@@ -153,6 +153,10 @@ def _factor_mistakes(gradients: list[Tensor], max_norm: float) -> Iterator:
         ),
         ("gradients that are too large are set to zero: scale them", 0.0 if large else 1.0),
         ("small gradients are set to zero: leave them as they are", ratio if large else 0.0),
+        (
+            "max_norm is shared out among the tensors: it is the limit of all together",
+            min(1.0, ratio / len(gradients)),
+        ),
         ("max_norm is squared: max_norm / norm", max_norm**2 / norm if large else 1.0),
         ("max_norm is squared: max_norm / norm", min(1.0, max_norm**2 / max(norm, 1e-30))),
         ("the sign is turned round", -min(1.0, ratio)),
@@ -223,6 +227,7 @@ def clip_large(answer: Answer, rng: torch.Generator) -> None:
 def clip_small(answer: Answer, rng: torch.Generator) -> None:
     """gradients below the limit stay as they are."""
     _case(answer, _gradients(rng, 0.1), 5.0)
+    _case(answer, _gradients(rng, 0.7), 0.8)
     _case(answer, _gradients(rng, 2.0), 3.0)
 
 

@@ -88,6 +88,14 @@ def _step_mistakes(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> Ite
             "the tanh of a[t] is taken before the sum: one tanh, around the whole",
             lambda x, h: torch.tanh(torch.tanh(x) + h @ W.T),
         ),
+        (
+            "a is multiplied by W_hh, too: only the state is",
+            lambda x, h: torch.tanh((x + h) @ W.T),
+        ),
+        (
+            "the new state is averaged with the old one: h_t is the tanh alone",
+            lambda x, h: (h + torch.tanh(x + h @ W.T)) / 2,
+        ),
         ("the tanh is applied twice", lambda x, h: torch.tanh(torch.tanh(x + h @ W.T))),
     ]
     for sentence, step in steps:
@@ -130,6 +138,8 @@ def _order_mistakes(a: Tensor, h0: Tensor, W: Tensor, mask: Tensor | None) -> It
         rnn_forward(a[:1].expand_as(a), h0, W, mask),
     )
     yield "the last step is missing", right[:-1]
+    late = rnn_forward(a.roll(1, 0), h0, W, mask)
+    yield "every step reads the a of the step before: a[t] is the step's own", late
     if T > 1:
         later = rnn_forward(a[1:], h0, W, None if mask is None else mask[1:])
         yield "the first step is missing: a[0] is read too", later

@@ -66,6 +66,11 @@ def _mean_mistakes(cost: Tensor, targets: Tensor, log_p: Tensor) -> Iterator:
         )
     yield "this is a loss for each position: average over the real ones", cost * real
     yield "this is a loss for each position: average over the real ones", cost[real]
+    yield (
+        "the mean over all positions is multiplied by the share of real ones: leave the cost of "
+        "padding out of the sum",
+        cost.mean() * real.to(cost.dtype).mean(),
+    )
     yield "one too many is counted: divide by the number of real targets", total / (count + 1)
     even = (total + (~real).sum() * math.log(V)) / (B * T)
     yield "the logits are set to zero at padding, but still counted: leave the positions out", even
@@ -176,6 +181,14 @@ def _softmax_mistakes(logits: Tensor, targets: Tensor) -> Iterator:
         (
             "the softmax runs over everything: it belongs over the vocabulary, dim=-1",
             logits.flatten().log_softmax(0).view_as(logits),
+        ),
+        (
+            "the softmax runs over all positions: it belongs over the vocabulary, dim=-1",
+            logits.flatten(0, 1).log_softmax(0).view_as(logits),
+        ),
+        (
+            "the exponentials are averaged: add them, ln(sum of exp)",
+            logits - logits.logsumexp(-1, keepdim=True) + math.log(V),
         ),
         ("the softmax is taken twice", logits.softmax(-1).log_softmax(-1)),
         ("the logits have the wrong sign", (-logits).log_softmax(-1)),

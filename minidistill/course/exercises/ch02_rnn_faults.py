@@ -53,6 +53,19 @@ RESULTS: Faults = [
         {"result": lambda outputs, last, first: (outputs, last)},
     ),
     (
+        "time and batch are exchanged by view or reshape, which mixes the rows up: transpose(0, 1)",
+        {"inward": lambda x: x.reshape(x.size(1), x.size(0), -1)},
+    ),
+    (
+        "the outputs are turned by view or reshape, which mixes the rows up: transpose(0, 1)",
+        {
+            "result": lambda outputs, last, first: (
+                outputs.reshape(outputs.size(1), outputs.size(0), -1),
+                last,
+            )
+        },
+    ),
+    (
         "the two results are swapped: first the outputs, then the last state",
         {"result": lambda outputs, last, first: (last, outputs.transpose(0, 1))},
     ),

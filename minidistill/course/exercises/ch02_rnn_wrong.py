@@ -19,6 +19,7 @@ Parts = dict[str, Callable[..., Any]]
 Faults = list[tuple[str, Parts]]
 
 RIGHT: Parts = {
+    "inward": lambda x: x.transpose(0, 1),
     "first": lambda given, zeros: zeros if given is None else given,
     "place": lambda layer, way, L, D: layer * D + way,  # which first state
     "start": lambda h0, last: h0,
@@ -53,7 +54,7 @@ def run(
     D = 2 if "weight_hh_l0_reverse" in weights else 1
     L = sum(name.startswith("weight_hh") for name in weights) // D
     first = p.first(state, x.new_zeros(L * D, len(x), weights["weight_hh_l0"].size(0)))
-    signal, time_mask, last = x.transpose(0, 1), None if mask is None else mask.T, []
+    signal, time_mask, last = p.inward(x), None if mask is None else mask.T, []
     for layer in range(p.layers(L)):
         both = []
         for way in range(D):

@@ -56,6 +56,15 @@ def _mistakes(x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, c: Tensor) 
         "h is added before the product with W_hh: x @ W_ih.T + b_ih stays outside it",
         tanh((from_x + b + h) @ U.T + c),
     )
+    yield (
+        "the tanh is taken before the products: it belongs around the whole sum",
+        (tanh(x) @ W.T + b + tanh(h) @ U.T + c),
+    )
+    if from_x.shape == h.shape:
+        yield (
+            "the two products are chained: x @ W_ih.T and h @ W_hh.T are added",
+            tanh(tanh(from_x + b) @ U.T + c),
+        )
     yield "the biases are added after the tanh: they belong inside", tanh(from_x + from_h) + b + c
     yield "the sum is halved: add the two parts, do not average them", tanh(a / 2)
     if x.shape == h.shape:
@@ -107,6 +116,10 @@ def _tanh_mistakes(a: Tensor, of_x: Tensor, of_h: Tensor, h: Tensor) -> Iterator
     yield (
         "the tanh covers only the state's part: it belongs around the whole sum",
         of_x + torch.tanh(of_h),
+    )
+    yield (
+        "the fraction lacks brackets: (e^z - e^-z) / (e^z + e^-z), or torch.tanh",
+        (a.exp() - (-a).exp()) / a.exp() + (-a).exp(),
     )
     yield "the tanh is applied twice: once is enough", torch.tanh(new)
     yield "the old state is added a second time: h' = tanh(...), nothing added outside", new + h
