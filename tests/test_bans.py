@@ -7,10 +7,12 @@ import functools
 import importlib
 import math
 import operator
+import subprocess
 import sys
 import threading
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,7 +194,6 @@ HONEST: dict[str, Callable[[], Any]] = {
     "another operation": lambda: torch.tanh(X) + F.relu(X).sum(),
     "looked at, not used": lambda: (torch.softmax, nn.RNN, F.log_softmax),
     "the same name elsewhere": lambda: math.log(2.0),
-    "imported, not used": lambda: importlib.reload(importlib.import_module("torch.nn.utils.rnn")),
     "a word in a string": lambda: "softmax".upper(),
 }
 
@@ -203,6 +204,34 @@ def test_honest_work_is_left_in_peace(way: str) -> None:
     bans = ("log",) if "elsewhere" in way else ("softmax", "log_softmax", "logsumexp")
     with guard(*bans, *ready_made):
         HONEST[way]()
+
+
+def test_importing_is_not_using(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "from dataclasses import dataclass\ndef f():\n    return 1\nf()\n"
+    source += "@dataclass(frozen=True)\nclass A:\n    x: int = f()\n"
+    (tmp_path / "ready_made_for_a_test.py").write_text(source)
+    with guard("ready_made_for_a_test.f"):
+        module = importlib.import_module("ready_made_for_a_test")
+    with pytest.raises(Banned), guard("ready_made_for_a_test.f"):
+        module.f()
+
+
+def test_the_package_is_loaded_while_an_answer_runs() -> None:
+    code = """
+from minidistill.course.bans import Banned, Guard
+with Guard(allowed=("minidistill.recurrent.rnn_step",)):
+    import minidistill
+    from minidistill.recurrent import rnn_step
+    minidistill.fit
+try:
+    with Guard(allowed=("minidistill.recurrent.rnn_step",)):
+        minidistill.RNN(3, 2)
+except Banned:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "refused\n", done.stderr
 
 
 def test_vmap_differentiates_nothing() -> None:

@@ -72,14 +72,14 @@ class Guard:
             name = getattr(argument, "__name__", "")
             if bare(name) in self.operations and _is_torch(argument):
                 self.look_at(name)
-        # The bodies of modules and classes are not functions: importing is not using.
+        # The bodies of modules and classes are no functions: importing is not using.
         if event != "call" or not frame.f_code.co_flags & CO_OPTIMIZED:
             return
         name = f"{frame.f_globals.get('__name__', '')}.{frame.f_code.co_qualname}"
         if name.startswith("minidistill."):
-            if not _part_of(name, self.allowed + _MACHINERY):
+            if not _part_of(name, self.allowed + _MACHINERY) and not _is_importing(frame):
                 self.refuse(_readable(name))
-        elif part := _part_of(name, self.modules):
+        elif (part := _part_of(name, self.modules)) and not _is_importing(frame):
             self.refuse(part if "<locals>" in name else _readable(name))
 
     def refuse(self, name: str) -> None:
@@ -105,8 +105,17 @@ class _Operations(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-_MACHINERY = ("minidistill.course.answer", "minidistill.course.bans")
+_MACHINERY = ("minidistill.course.answer", "minidistill.course.bans", "minidistill.__getattr__")
 """What runs around the answer while it is watched."""
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a function only runs because its module is being loaded."""
+    while frame is not None and frame.f_globals.get("__name__") not in _MACHINERY:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def bare(name: str) -> str:
