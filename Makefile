@@ -14,7 +14,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHAPTERS ?=
-LAB_OPTIONS ?=
+# JupyterLab refuses to run as root unless told so, as in a container; add your own options.
+LAB_OPTIONS ?= $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help lab demo test test-quick test-notebooks notebooks lint clean

@@ -47,7 +47,7 @@ from minidistill.report import PARTS, Result, write_report
 from minidistill.training import History, fit, next_token_loss
 
 SECONDS = 115.0  # for training with its validations; the rest of the demo takes about 25 more
-GRACE = 1.3  # training may take so much longer than planned, if the machine grows slower
+GRACE = 1.2  # training may take so much longer than planned, if the machine grows slower
 PAGE = 800  # characters written
 TEMPERATURE = 0.8
 VALIDATION_TOKENS = 20_000  # read while training; the final figures are over all of them

@@ -20,156 +20,171 @@ def mistakes(logits: Tensor, targets: Tensor) -> Iterator:
     """Sentences, and what an answer with that mistake would return."""
     log_p, real = logits.log_softmax(-1), targets != IGNORE
     cost = _picked(log_p, targets.clamp(min=0))
-    yield from _mean_mistakes(cost, targets, log_p)
-    yield from _cost_mistakes(cost, real, log_p, logits, targets)
+    yield from _padding_mistakes(cost, targets, log_p)
+    yield from _mean_mistakes(cost, real, log_p.size(-1))
+    yield from _choice_mistakes(cost, targets)
+    yield from _unit_mistakes(cost, real)
+    yield from _norm_mistakes(cost, real, logits, targets.clamp(min=0))
+    yield from _other_costs(cost, real, log_p, targets)
     yield from _softmax_mistakes(logits, targets)
-
-
-def _mean_mistakes(cost: Tensor, targets: Tensor, log_p: Tensor) -> Iterator:
-    real, (B, T, V) = targets != IGNORE, log_p.shape
-    total, count = (cost * real).sum(), real.sum()
-    by_number = ": divide by the number of real targets"
-    yield (
-        "padding counts as target 0: leave out the positions where the target is -100",
-        (cost.mean()),
-    )
-    yield (
-        "padding counts as some other target: leave out the positions where it is -100",
-        (_picked(log_p, targets % V).mean()),
-    )
-    yield (
-        "padding counts as some other target: leave out the positions where it is -100",
-        (_picked(log_p, targets.where(real, torch.tensor(V - 1))).mean()),
-    )
-    yield (
-        "the padding's loss is left out, but it is divided by all B x T positions" + by_number,
-        total / (B * T),
-    )
-    yield "the sum is divided by the batch size" + by_number, total / B
-    yield "the sum is divided by the number of steps" + by_number, total / T
-    yield "this is the sum" + by_number, total
-    yield (
-        "the sum is divided by the vocabulary size too: a mean over the targets only",
-        (total / count / V),
-    )
-    rows, steps = real.sum(1), real.sum(0)
-    for least in (1, 0):  # with and without a guard against an empty row
-        row_means = (cost * real).sum(1) / rows.clamp(min=least)
-        yield (
-            "each row is averaged first: a short row would then weigh as much as a long one",
-            (row_means.mean()),
-        )
-        yield "the loss of each row is returned: average over all real targets", row_means
-        yield (
-            "each step is averaged first: a step with few real targets would weigh too much",
-            (((cost * real).sum(0) / steps.clamp(min=least)).mean()),
-        )
-    yield "this is a loss for each position: average over the real ones", cost * real
-    yield "this is a loss for each position: average over the real ones", cost[real]
-    yield (
-        "the mean over all positions is multiplied by the share of real ones: leave the cost of "
-        "padding out of the sum",
-        cost.mean() * real.to(cost.dtype).mean(),
-    )
-    yield "one too many is counted: divide by the number of real targets", total / (count + 1)
-    even = (total + (~real).sum() * math.log(V)) / (B * T)
-    yield "the logits are set to zero at padding, but still counted: leave the positions out", even
-    shortest, full = int(rows.min()), real.all(1)
-    yield (
-        "all rows are cut to the shortest: every real target counts",
-        _mean(cost[:, :shortest], real[:, :shortest]),
-    )
-    yield (
-        "rows with padding are left out: their real targets count, too",
-        cost[full].sum() / max(1, int(full.sum()) * T),
-    )
-    positive = targets > 0
-    yield (
-        "target 0 is left out: it is a token like any other, only -100 means nothing",
-        (cost * positive).sum() / positive.sum(),
-    )
-    present = targets != 0
-    yield (
-        "target 0 is left out: it is a token like any other, only -100 means nothing",
-        (cost * present).sum() / present.sum(),
-    )
-    yield "the last position is left out", _mean(cost[:, :-1], real[:, :-1])
-    yield "only the last position counts: average over all", _mean(cost[:, -1:], real[:, -1:])
-    yield "only the first row counts: average over all", _mean(cost[:1], real[:1])
-    yield "two things come back: return the loss alone", (total / count, count)
-    yield "the median is taken: the mean is asked for", cost[real].median()
 
 
 def _mean(cost: Tensor, real: Tensor) -> Tensor:
     return (cost * real).sum() / real.sum()
 
 
-def _cost_mistakes(
-    cost: Tensor, real: Tensor, log_p: Tensor, logits: Tensor, targets: Tensor
-) -> Iterator:
-    loss, p, ids = _mean(cost, real), (-cost).exp(), targets.clamp(min=0)
-    yield "the sign is wrong: the loss is minus the log-probability", -loss
-    yield "this is in bits (log2): the loss is in nats (ln)", loss / math.log(2)
-    yield "this is log10: the loss is in nats (ln)", loss / math.log(10)
-    yield "this is the perplexity: the loss is its logarithm", loss.exp()
-    yield "the probability itself is averaged: take minus its logarithm", _mean(p, real)
-    yield "the probability itself is averaged: take minus its logarithm", -_mean(p, real)
-    yield "one minus the probability is not the cross-entropy: take -ln of it", _mean(1 - p, real)
-    yield (
-        "all probabilities are averaged before the logarithm: first -ln, then the mean",
-        (-_mean(p, real).log()),
-    )
-    yield (
-        "the logits are used as log-probabilities: subtract their logsumexp",
-        (_mean(_picked(logits, ids), real)),
-    )
-    yield (
-        "exp is missing: the logarithm is taken of the logits themselves",
-        (_mean(_picked(logits.log(), ids), real)),
-    )
-    norm = logits.logsumexp(-1)
-    yield "only ln(sum of exp) is averaged: subtract the target's logit", _mean(norm, real)
-    top = logits.amax(-1)
-    yield (
-        "the largest logit is subtracted only inside exp: subtract it from the target's logit too",
-        _mean(cost - top, real),
-    )
-    yield (
-        "the largest logit is subtracted only from the target's logit, or added back once too "
-        "often",
-        _mean(cost + top, real),
-    )
-    yield "the largest logit counts, not the target's", _mean(-log_p.amax(-1), real)
-    spread = -(log_p.exp() * log_p).sum(-1)
-    yield (
-        "this is the entropy of the prediction: take -ln p of the target alone",
-        (_mean(spread, real)),
-    )
-    yield (
-        "the log-probabilities of all tokens are added: take the target's alone",
-        (_mean(-log_p.sum(-1), real)),
-    )
-    yield (
-        "the log-probabilities of all tokens are averaged: take the target's alone",
-        (_mean(-log_p.mean(-1), real)),
-    )
-    yield (
-        "the logarithm is taken after the sum, without exp: ln(sum of exp(z))",
-        (_mean(_picked(logits, ids) + logits.sum(-1).log(), real)),
-    )
-    yield (
-        "this is the share of right guesses (accuracy), not the loss",
-        ((logits.argmax(-1) == targets).sum() / real.sum()),
-    )
-    hot = torch.zeros_like(logits).scatter(-1, ids[..., None], 1.0)
-    square = (log_p.exp() - hot) ** 2
+def _padding_mistakes(cost: Tensor, targets: Tensor, log_p: Tensor) -> Iterator:
+    real, (B, T, V) = targets != IGNORE, log_p.shape
+    total = (cost * real).sum()
+    last = _picked(log_p, targets.where(real, torch.tensor(V - 1)))
+    some = "padding counts as some other target: leave out the positions where it is -100"
+    yield from [
+        (
+            "padding counts as target 0: leave out the positions where the target is -100",
+            cost.mean(),
+        ),
+        (some, _picked(log_p, targets % V).mean()),
+        (some, last.mean()),
+        (
+            "the padding's loss is left out, but it is divided by all B x T positions: divide by "
+            "the number of real targets",
+            total / (B * T),
+        ),
+        (
+            "the mean over all positions is multiplied by the share of real ones: leave the cost "
+            "of padding out of the sum",
+            cost.mean() * real.to(cost.dtype).mean(),
+        ),
+        (
+            "the logits are set to zero at padding, but still counted: leave the positions out",
+            (total + (~real).sum() * math.log(V)) / (B * T),
+        ),
+    ]
+
+
+def _mean_mistakes(cost: Tensor, real: Tensor, V: int) -> Iterator:
+    (B, T), total, count = cost.shape, (cost * real).sum(), real.sum()
+    by_number = ": divide by the number of real targets"
+    yield from [
+        ("the sum is divided by the batch size" + by_number, total / B),
+        ("the sum is divided by the number of steps" + by_number, total / T),
+        ("this is the sum" + by_number, total),
+        ("one too many is counted" + by_number, total / (count + 1)),
+        (
+            "the sum is divided by the vocabulary size too: a mean over the targets only",
+            total / count / V,
+        ),
+        ("this is a loss for each position: average over the real ones", cost * real),
+        ("this is a loss for each position: average over the real ones", cost[real]),
+        ("two things come back: return the loss alone", (total / count, count)),
+        ("the median is taken: the mean is asked for", cost[real].median()),
+    ]
+    for least in (1, 0):  # with and without a guard against an empty row
+        rows = (cost * real).sum(1) / real.sum(1).clamp(min=least)
+        steps = (cost * real).sum(0) / real.sum(0).clamp(min=least)
+        yield from [
+            (
+                "each row is averaged first: a short row would then weigh as much as a long one",
+                rows.mean(),
+            ),
+            ("the loss of each row is returned: average over all real targets", rows),
+            (
+                "each step is averaged first: a step with few real targets would weigh too much",
+                steps.mean(),
+            ),
+        ]
+
+
+def _choice_mistakes(cost: Tensor, targets: Tensor) -> Iterator:
+    real = targets != IGNORE
+    n, full = int(real.sum(1).min()), real.all(1)
+    no_zero = "target 0 is left out: it is a token like any other, only -100 means nothing"
+    yield from [
+        (no_zero, _mean(cost, targets > 0)),
+        (no_zero, _mean(cost, targets != 0)),
+        (
+            "all rows are cut to the shortest: every real target counts",
+            _mean(cost[:, :n], real[:, :n]),
+        ),
+        (
+            "rows with padding are left out: their real targets count, too",
+            cost[full].sum() / max(1, cost[full].numel()),
+        ),
+        ("the last position is left out", _mean(cost[:, :-1], real[:, :-1])),
+        ("only the last position counts: average over all", _mean(cost[:, -1:], real[:, -1:])),
+        ("only the first row counts: average over all", _mean(cost[:1], real[:1])),
+    ]
+
+
+def _unit_mistakes(cost: Tensor, real: Tensor) -> Iterator:
+    loss, p = _mean(cost, real), (-cost).exp()
+    yield from [
+        ("the sign is wrong: the loss is minus the log-probability", -loss),
+        ("this is in bits (log2): the loss is in nats (ln)", loss / math.log(2)),
+        ("this is log10: the loss is in nats (ln)", loss / math.log(10)),
+        ("this is the perplexity: the loss is its logarithm", loss.exp()),
+        ("the probability itself is averaged: take minus its logarithm", _mean(p, real)),
+        ("the probability itself is averaged: take minus its logarithm", -_mean(p, real)),
+        ("one minus the probability is not the cross-entropy: take -ln of it", _mean(1 - p, real)),
+        (
+            "all probabilities are averaged before the logarithm: first -ln, then the mean",
+            -_mean(p, real).log(),
+        ),
+    ]
+
+
+def _norm_mistakes(cost: Tensor, real: Tensor, logits: Tensor, ids: Tensor) -> Iterator:
+    norm, top = logits.logsumexp(-1), logits.amax(-1)
+    minus_z = _picked(logits, ids)
+    for sentence, wrong in [
+        ("the logits are used as log-probabilities: subtract their logsumexp", minus_z),
+        (
+            "exp is missing: the logarithm is taken of the logits themselves",
+            _picked(logits.log(), ids),
+        ),
+        ("only ln(sum of exp) is averaged: subtract the target's logit", norm),
+        (
+            "the largest logit is subtracted only inside exp: subtract it from the target's logit "
+            "too",
+            cost - top,
+        ),
+        (
+            "the largest logit is subtracted only from the target's logit, or added back once too "
+            "often",
+            cost + top,
+        ),
+        (
+            "the logarithm is taken after the sum, without exp: ln(sum of exp(z))",
+            minus_z + logits.sum(-1).log(),
+        ),
+    ]:
+        yield sentence, _mean(wrong, real)
+
+
+def _other_costs(cost: Tensor, real: Tensor, log_p: Tensor, targets: Tensor) -> Iterator:
+    p, hot = log_p.exp(), torch.zeros_like(log_p)
+    hot = hot.scatter(-1, targets.clamp(min=0)[..., None], 1.0)
+    square, alone = (p - hot) ** 2, ": take the target's alone"
     yield "this is the squared error: the cost is -ln p of the target", square.mean()
-    yield "this is the squared error: the cost is -ln p of the target", _mean(square.sum(-1), real)
-    other = -(1 - log_p.exp() + hot).log().sum(-1)
-    yield (
-        "ln(1 - p) of the other tokens is added: the cost is -ln p of the target alone",
-        (_mean(cost + other, real)),
-    )
+    for sentence, wrong in [
+        ("the largest logit counts, not the target's", -log_p.amax(-1)),
+        (
+            "this is the entropy of the prediction: take -ln p of the target alone",
+            -(p * log_p).sum(-1),
+        ),
+        ("the log-probabilities of all tokens are added" + alone, -log_p.sum(-1)),
+        ("the log-probabilities of all tokens are averaged" + alone, -log_p.mean(-1)),
+        (
+            "this is the share of right guesses (accuracy), not the loss",
+            (log_p.argmax(-1) == targets).to(p.dtype),
+        ),
+        ("this is the squared error: the cost is -ln p of the target", square.sum(-1)),
+        (
+            "ln(1 - p) of the other tokens is added: the cost is -ln p of the target alone",
+            cost - (1 - p + hot).log().sum(-1),
+        ),
+    ]:
+        yield sentence, _mean(wrong, real)
 
 
 def _softmax_mistakes(logits: Tensor, targets: Tensor) -> Iterator:
