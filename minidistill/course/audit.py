@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def audit(path: Path) -> Audit:
         low = (
             f"only {result.share:.0%} of the output cells are compared, the floor is {FLOOR:.0%}",
         )
-        return Audit(**{**vars(result), "problems": result.problems + low})
+        return replace(result, problems=result.problems + low)
     return result
 
 

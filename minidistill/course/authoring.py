@@ -144,21 +144,19 @@ def build(root: Path, chapters: Sequence[str] = ()) -> list[Path]:
     """Execute the masters in place and make the student editions, executed too."""
     repository, made = repository_of(root), []
     for path in masters(root, chapters):
-        master = prepare(read(path), repository)
-        with tempfile.TemporaryDirectory() as home:
-            write(path, _sealed(execute(master, path.parent, Path(home))))
-        made.append(path)
-        student = student_edition(master, path.name, repository)
-        target = root / "notebooks" / path.name
+        master, target = prepare(read(path), repository), root / "notebooks" / path.name
         target.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory() as home:
-            write(target, _sealed(execute(student, target.parent, Path(home))))
-        made.append(target)
+        _execute_to(path, master)
+        _execute_to(target, student_edition(master, path.name, repository))
+        made += [path, target]
     return made
 
 
-def _sealed(notebook: Notebook) -> Notebook:
-    return {**notebook, "metadata": {**notebook["metadata"], "minidistill": fingerprint(notebook)}}
+def _execute_to(path: Path, notebook: Notebook) -> None:
+    """Execute a notebook in its folder, with no progress but its own, and write it sealed."""
+    with tempfile.TemporaryDirectory() as home:
+        done = execute(notebook, path.parent, Path(home))
+    write(path, {**done, "metadata": {**done["metadata"], "minidistill": fingerprint(done)}})
 
 
 def check(root: Path) -> None:
