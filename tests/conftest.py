@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+from importlib import import_module
+from pathlib import Path
 
+import pytest
 import torch
 
 _FOLDER = tempfile.mkdtemp(prefix="minidistill-tests-")
@@ -12,3 +15,16 @@ os.environ["MPLBACKEND"] = "agg"
 
 # The models of the tests are tiny: on one thread they are fastest, above all on a busy machine.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for a test's progress, and a fresh kernel's memory."""
+    from minidistill.course import store
+
+    desk = import_module("minidistill.course.check")  # the package's `check` is the function
+    monkeypatch.setenv("MINIDISTILL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(store, "_in_memory", {})
+    monkeypatch.setattr(store, "_warned", set())
+    monkeypatch.setattr(desk, "_solved_here", {})
+    return tmp_path / "home"

@@ -15,35 +15,13 @@ from torch import nn
 from minidistill.course import store
 from minidistill.course.check import check, reset, use
 from minidistill.course.exercises import by_id, by_name
+from tests.right_step import RIGHT, answer
 
 ROOT = Path(__file__).parent.parent
 desk = import_module("minidistill.course.check")  # the package's `check` is the function
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own for every test, and a fresh kernel's memory."""
-    monkeypatch.setenv("MINIDISTILL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(store, "_in_memory", {})
-    monkeypatch.setattr(store, "_warned", set())
-    monkeypatch.setattr(desk, "_solved_here", {})
-    return tmp_path / "home"
-
-
-def rnn_step(x, h, W_ih, W_hh, b_ih, b_hh):
-    return torch.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
-
-
-RIGHT = rnn_step
-
-
-def answer(body: Callable[..., Any]) -> Callable[..., Any]:
-    """A function by the name that exercise 02.1 asks for."""
-
-    def rnn_step(*inputs):
-        return body(*inputs)
-
-    return rnn_step
+pytestmark = pytest.mark.usefixtures("home")  # see conftest.py
 
 
 # check
