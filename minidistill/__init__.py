@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.metrics import bits_per_character, perplexity
     from minidistill.ngram import NGram
     from minidistill.novels import Novel, NovelError, catalogue, load_novel
+    from minidistill.parallel import Parallel, load_parallel
     from minidistill.recurrent import RNN, rnn_backward, rnn_forward, rnn_step
     from minidistill.training import (
         History,
@@ -48,6 +49,7 @@ __all__ = [
     "Novel",
     "NovelError",
     "PairBatches",
+    "Parallel",
     "Recipe",
     "TrainingError",
     "Vocabulary",
@@ -64,6 +66,7 @@ __all__ = [
     "lengths_to_mask",
     "load_model",
     "load_novel",
+    "load_parallel",
     "pad",
     "parameter_count",
     "perplexity",
@@ -86,6 +89,7 @@ _HOMES = {
     "metrics": "bits_per_character perplexity",
     "ngram": "NGram",
     "novels": "Novel NovelError catalogue load_novel",
+    "parallel": "Parallel load_parallel",
     "recurrent": "RNN rnn_backward rnn_forward rnn_step",
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
     "vocabulary": "BytePairVocabulary CharacterVocabulary Vocabulary WordVocabulary",
