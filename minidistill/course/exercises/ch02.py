@@ -155,7 +155,7 @@ EXERCISES = (
             "minidistill.recurrent.rnn_forward",
             "minidistill.recurrent.rnn_backward",
             "minidistill.recurrent.Recurrence",
-            "minidistill.recurrent.first_state",
+            "minidistill.recurrent_state",
         ),
     ),
     Exercise(
