@@ -11,6 +11,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from minidistill.gru import GRU
+from minidistill.lstm import LSTM
+from minidistill.recurrent_state import first_state
+
 
 def rnn_step(
     x: Tensor, h: Tensor, W_ih: Tensor, W_hh: Tensor, b_ih: Tensor, b_hh: Tensor
@@ -123,41 +127,6 @@ class Recurrence(torch.autograd.Function):
         return da, dh0, dW_hh, None
 
 
-def first_state(
-    layer: nn.Module, inputs: Tensor, state: Tensor | None, mask: Tensor | None
-) -> Tensor:
-    """The state a recurrent layer starts from: zeros unless given, after checking all shapes.
-
-    Args:
-        layer: has `input_size`, `hidden_size`, `num_layers` and `directions`.
-        inputs, state, mask: (B, T, I), (L*D, B, H) or None, (B, T) bool or None.
-
-    Raises:
-        ValueError: shapes that do not fit, with what was given and what is needed.
-
-    Taught in solutions/02_rnn_from_scratch.ipynb.
-    """
-    if inputs.dim() != 3 or inputs.size(2) != layer.input_size or inputs.size(1) == 0:
-        raise ValueError(
-            f"inputs have shape {tuple(inputs.shape)} but this layer reads (batch, time, "
-            f"{layer.input_size}) with at least one step"
-        )
-    if mask is not None and (mask.shape != inputs.shape[:2] or mask.dtype != torch.bool):
-        raise ValueError(
-            f"mask has shape {tuple(mask.shape)} and type {mask.dtype} but inputs are "
-            f"{tuple(inputs.shape)}: one True or False per token"
-        )
-    wanted = (layer.num_layers * len(layer.directions), inputs.size(0), layer.hidden_size)
-    if state is None:
-        return inputs.new_zeros(wanted)
-    if state.shape != wanted:
-        raise ValueError(
-            f"state has shape {tuple(state.shape)} but this layer keeps {wanted}: "
-            "(layers x directions, batch, hidden)"
-        )
-    return state
-
-
 class RNN(nn.Module):
     """A simple recurrent network: stacked, bidirectional if wanted, ragged batches by mask.
 
@@ -260,3 +229,15 @@ class RNN(nn.Module):
         """What `print(model)` shows."""
         extra = ", bidirectional=True" if self.bidirectional else ""
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{extra}"
+
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Recurrence",
+    "first_state",
+    "rnn_backward",
+    "rnn_forward",
+    "rnn_step",
+]
