@@ -1,39 +1,29 @@
 """Writing: from a model's probabilities to text, one token after another.
 
-A *rule* is a function from logits to logits, `rule(logits (B, V), tokens (B, t)) -> (B, V)`;
-rules are applied in order and then one token is drawn (or the best taken).
+At each step the model gives logits, rules (see `minidistill.rules`) change them in order, and
+then one token is drawn, or the likeliest taken. Everything happens where the model is: the
+numbers of chance are made beforehand and moved there once, and only every few tokens is it
+looked at whether all texts have ended or something went wrong. A GPU that had to answer at
+each token would spend its time waiting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from minidistill.language_model import eval_mode
+from minidistill.rules import Rule, forbid, temperature
+from minidistill.streaming import readable, show, text_pieces
 
-Rule = Callable[[Tensor, Tensor], Tensor]
+__all__ = ["Rule", "draw", "forbid", "generate", "show", "stream", "temperature", "write"]
 
-
-def temperature(value: float) -> Rule:
-    """A rule that divides the logits by a temperature T > 0.
-
-    p_i ~ exp(logit_i / T): below 1 the likely grows likelier, above 1 all grow more alike.
-
-    Raises:
-        ValueError: T is not above 0; for T = 0 use greedy=True.
-
-    Source: Ackley, Hinton and Sejnowski, A learning algorithm for Boltzmann machines, 1985.
-    Taught in solutions/02_rnn_from_scratch.ipynb.
-    """
-    if not value > 0:
-        raise ValueError(f"a temperature is above 0, got {value}; for the likeliest use greedy")
-    return lambda logits, tokens: logits / value
+LOOK_EVERY = 16  # tokens between two looks at what happens on the device
 
 
-@torch.no_grad()
 def generate(
     model: nn.Module,
     prompt: Tensor,
@@ -53,60 +43,47 @@ def generate(
         model: anything that keeps the protocol of `minidistill.language_model`.
         prompt: ids (B, T0), T0 >= 1; moved to the model's device.
         rules: applied to the logits in order.
-        generator: the source of chance, on the CPU; the same seed writes the same text.
+        generator: the source of chance, on the CPU; the same seed writes the same text, and
+            a shorter text is the beginning of a longer one.
         stop_id: a row that wrote it goes on with nothing but it; all rows done ends early.
+            The model and the rules may be asked for a few tokens after the end, which are
+            thrown away.
         memory: the encoded source text, for models that read one.
 
     Returns:
         ids (B, T0 + n) with n <= max_new_tokens, prompt included.
 
     Raises:
-        ValueError: an empty prompt, or sampling with neither greedy nor a generator.
+        ValueError: an empty prompt; sampling with neither greedy nor a generator; logits that
+            are no numbers; a rule that leaves no token, with its name.
 
     Taught in solutions/02_rnn_from_scratch.ipynb.
     """
-    if prompt.dim() != 2 or prompt.size(1) == 0:
-        raise ValueError(
-            f"the prompt has shape {tuple(prompt.shape)}: give (batch, time) with at least one "
-            "token to start from"
-        )
-    if not greedy and generator is None:
-        raise ValueError(
-            "sampling needs a source of chance: generator=torch.Generator().manual_seed(0), "
-            "or greedy=True"
-        )
-    weight = next(iter(model.parameters()), prompt)  # a model without weights stays where it is
-    source = {} if memory is None else {"memory": memory}
-    tokens = prompt.to(weight.device)
-    ended = torch.zeros(len(tokens), dtype=torch.bool, device=weight.device)
-    new, state = tokens, None
-    with eval_mode(model):
-        for _ in range(max_new_tokens):
-            logits, state = model(new, state, **source)
-            scores = logits[:, -1].float()  # (B, V)
-            for rule in rules:
-                scores = rule(scores, tokens)
-            chosen = scores.argmax(-1) if greedy else draw(scores, generator)
-            if stop_id is not None:
-                chosen = torch.where(ended, stop_id, chosen)
-                ended = ended | (chosen == stop_id)
-            new = chosen[:, None]  # (B, 1)
-            tokens = torch.cat([tokens, new], dim=1)
-            if stop_id is not None and bool(ended.all()):
-                break
-    return tokens
+    numbers = _check(prompt, max_new_tokens, greedy, generator)
+    text = _Text(model, prompt, max_new_tokens, rules, numbers, stop_id, memory)
+    while not text.done:
+        text.continue_by(LOOK_EVERY)
+    return text.tokens[:, : text.length].contiguous()
 
 
-def draw(scores: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one id a row with probability softmax(scores), (B, V) -> (B,).
+def draw(scores: Tensor, uniform: Tensor) -> Tensor:
+    """Draw one id a row with probability softmax(scores): (B, V), (B,) -> (B,).
 
-    The noise comes from a CPU generator wherever the scores are, so a GPU draws what a CPU
-    draws: arg max of score + Gumbel noise is a draw from the softmax (Gumbel, 1954).
+    w = the smallest i with p_1 + ... + p_i > u (p_1 + ... + p_V), for u uniform between 0 and 1
+
+    A token of probability 0 is never drawn. Where rounding leaves no sum above the number, it
+    is the last token that has any probability. Added up in the precision of `uniform`.
+
+    Taught in solutions/04_writing.ipynb.
     """
-    uniform = torch.rand(scores.shape, generator=generator, dtype=torch.float64)
-    gumbel = -torch.log(-torch.log(uniform.clamp(min=1e-300)))
-    # Added on the CPU, for not every GPU (Apple's) has numbers of this precision.
-    return (scores.cpu().double() + gumbel).argmax(-1).to(scores.device)
+    p = scores.float().softmax(-1)  # (B, V)
+    sums = p.cumsum(-1, dtype=uniform.dtype)  # (B, V)
+    ids = torch.arange(p.size(-1), device=p.device)
+    possible = p > 0  # on a GPU, sums are rounded in such an order that even adding 0 may show
+    passed = possible & (sums > uniform[:, None] * sums[:, -1:])
+    first = torch.where(passed, ids, len(ids)).amin(-1)
+    last = torch.where(possible, ids, 0).amax(-1)
+    return torch.minimum(first, last)
 
 
 def write(
@@ -124,15 +101,11 @@ def write(
     Unknown tokens are never written: the reader could not read them.
 
     Raises:
-        ValueError: an empty prompt.
+        ValueError: an empty prompt, and what `generate` raises.
 
     Taught in solutions/02_rnn_from_scratch.ipynb.
     """
-    ids = vocabulary.encode(prompt)
-    if not ids:
-        raise ValueError("the prompt is empty: give the writer a few characters to go on from")
-    if vocabulary.unknown_id is not None:
-        rules = [*rules, forbid([vocabulary.unknown_id])]
+    ids, rules = readable(vocabulary, prompt, rules)
     generator = torch.Generator().manual_seed(seed)
     tokens = generate(
         model, torch.tensor([ids]), length, rules=rules, greedy=greedy, generator=generator
@@ -145,12 +118,179 @@ def write(
     return prompt + written
 
 
-def forbid(ids: Sequence[int]) -> Rule:
-    """A rule that gives the named tokens probability zero."""
+def stream(
+    model: nn.Module,
+    vocabulary: Any,
+    prompt: str,
+    length: int,
+    *,
+    rules: Sequence[Rule] = (),
+    greedy: bool = False,
+    seed: int = 0,
+    every: int = LOOK_EVERY,
+) -> Iterator[str]:
+    """Give the text of `write` piece by piece while it is written: the prompt, then each token.
 
-    def rule(logits: Tensor, tokens: Tensor) -> Tensor:
-        blocked = logits.clone()
-        blocked[:, list(ids)] = -torch.inf
-        return blocked
+    A piece holds whole characters only; the joined pieces are what `write` returns for the
+    same arguments. `show(stream(...))` prints them.
 
-    return rule
+    Args:
+        every: how many tokens are fetched from the device at a time. The pieces are the same;
+            for a large model on a slow machine, 1 shows each token at once.
+
+    Raises:
+        ValueError: an empty prompt, `every` below 1; while it writes, what `generate` raises.
+
+    Taught in solutions/04_writing.ipynb.
+    """
+    ids, rules = readable(vocabulary, prompt, rules)
+    if every < 1:
+        raise ValueError(f"every is how many tokens to fetch at a time, from 1, got {every}")
+    start = torch.tensor([ids])
+    numbers = _check(start, length, greedy, torch.Generator().manual_seed(seed))
+    text = _Text(model, start, length, rules, numbers)
+
+    def new_tokens() -> Iterator[int]:
+        while not text.done:
+            yield from text.continue_by(every)
+
+    return text_pieces(vocabulary, prompt, ids, new_tokens())
+
+
+def _check(
+    prompt: Tensor, length: int, greedy: bool, generator: torch.Generator | None
+) -> Tensor | None:
+    """Refuse what cannot be written; then the uniform numbers, (length, B), or None if greedy."""
+    if prompt.dim() != 2 or prompt.numel() == 0:
+        raise ValueError(
+            f"the prompt has shape {tuple(prompt.shape)}: give (batch, time) with at least one "
+            "token to start from"
+        )
+    if prompt.is_floating_point():
+        raise ValueError(f"the prompt holds {prompt.dtype}, but token ids are whole numbers")
+    if length < 0:
+        raise ValueError(f"{length} new tokens cannot be written: give 0 or more")
+    if greedy:
+        return None
+    if generator is None:
+        raise ValueError(
+            "sampling needs a source of chance: generator=torch.Generator().manual_seed(0), "
+            "or greedy=True"
+        )
+    if generator.device.type != "cpu":
+        raise ValueError(
+            "the generator must be on the CPU, so that a seed writes the same text everywhere: "
+            "torch.Generator().manual_seed(0)"
+        )
+    return torch.rand(length, len(prompt), generator=generator, dtype=torch.float64)
+
+
+class _Text:
+    """The texts of a batch while they are written.
+
+    tokens: (B, T0 + max_new_tokens), of which the first `length` are written. done: whether
+    all is written, or all rows have ended.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        prompt: Tensor,
+        max_new_tokens: int,
+        rules: Sequence[Rule],
+        numbers: Tensor | None,
+        stop_id: int | None = None,
+        memory: Any = None,
+    ) -> None:
+        # A model without weights works where the prompt is.
+        device = next(iter(model.parameters()), prompt).device
+        prompt = prompt.to(device, torch.long)
+        self.tokens = torch.cat([prompt, prompt.new_zeros(len(prompt), max_new_tokens)], dim=1)
+        self.start = self.length = prompt.size(1)
+        self.done = max_new_tokens == 0
+        self.numbers = None if numbers is None else numbers.to(device, _precise(device))
+        self.ended = torch.zeros(len(prompt), dtype=torch.bool, device=device)
+        self.stop_id = -1 if stop_id is None else stop_id  # no token has the id -1
+        self.model, self.rules = model, list(rules)
+        self.source = {} if memory is None else {"memory": memory}
+        self.new, self.state = prompt, None
+
+    @torch.no_grad()
+    def continue_by(self, count: int) -> list[int]:
+        """Write up to `count` tokens more; return those of the first row, for a stream."""
+        first, end = self.length, min(self.length + count, self.tokens.size(1))
+        largest: list[Tensor] = []
+        with eval_mode(self.model):
+            for place in range(first, end):
+                try:
+                    largest += self._write_one(place)
+                except Exception:
+                    if not self.ended.all():
+                        raise
+                    end = place  # it was asked for something after the end of all rows
+                    break
+        found = torch.stack(largest)  # (n (1 + rules), B)
+        wrong = ~found.isfinite().all()
+        # After the last row has ended there is nothing but the stop token.
+        unended = (self.tokens[:, self.start : end] != self.stop_id).any(0).sum()
+        facts = torch.stack([wrong, unended])
+        # The one look at the device.
+        failed, before_end, *row = torch.cat([facts, self.tokens[0, first:end]]).tolist()
+        if failed:
+            raise ValueError(self._what_went_wrong(found, first))
+        self.length = min(end, self.start + before_end + 1)
+        self.done = end == self.tokens.size(1) or before_end < end - self.start
+        return row[: self.length - first]
+
+    def _write_one(self, place: int) -> list[Tensor]:
+        """Write one token a row; return each row's largest logit from the model and each rule.
+
+        The largest is -inf where no token is left, and nan where there is a nan.
+        """
+        logits, self.state = self.model(self.new, self.state, **self.source)
+        scores = logits[:, -1].float()  # (B, V)
+        largest = [scores.amax(-1)]
+        for rule in self.rules:
+            given, scores = scores, rule(scores, self.tokens[:, :place])
+            if scores.shape != given.shape:
+                raise ValueError(
+                    f"the rule {_name(rule)} was given logits {tuple(given.shape)} and returned "
+                    f"{tuple(scores.shape)}: a rule keeps the shape"
+                )
+            largest.append(scores.amax(-1))
+        if self.numbers is None:
+            chosen = scores.argmax(-1)  # (B,)
+        else:
+            chosen = draw(scores, self.numbers[place - self.start])
+        if self.stop_id >= 0:
+            # What is said about a row that has ended does not count, not even a nan.
+            largest = [torch.where(self.ended, 0.0, values) for values in largest]
+            chosen = torch.where(self.ended, self.stop_id, chosen)
+            self.ended = self.ended | (chosen == self.stop_id)
+        self.tokens[:, place] = chosen
+        self.new = self.tokens[:, place : place + 1]
+        return largest
+
+    def _what_went_wrong(self, largest: Tensor, first: int) -> str:
+        """A sentence on the first place where a largest logit is not a finite number."""
+        largest = largest.view(-1, 1 + len(self.rules), largest.size(-1)).cpu()
+        step, number, row = (~largest.isfinite()).nonzero()[0].tolist()
+        value = largest[step, number, row].item()
+        place = f"new token {first - self.start + step + 1}, row {row} of the batch"
+        what = "no token to write" if value == -torch.inf else f"the logit {value}"
+        if number == 0:
+            return f"the model gives {what} ({place}): its training may have gone wrong"
+        name = f"rule {number} of {len(self.rules)}, {_name(self.rules[number - 1])},"
+        return f"{name} leaves {what} ({place}): loosen it, or a rule before it"
+
+
+def _name(rule: Rule) -> str:
+    return getattr(rule, "__name__", type(rule).__name__)
+
+
+def _precise(device: torch.device) -> torch.dtype:
+    """float64 where the device has it (Apple's has not), else float32."""
+    try:
+        return torch.zeros(1, dtype=torch.float64, device=device).dtype
+    except (TypeError, RuntimeError):
+        return torch.float32
