@@ -98,7 +98,7 @@ class BytePairVocabulary(Vocabulary):
         check_size(size, len(self.specials) + 255)
         if size >= len(self):
             return type(self)(self.tokens, self.specials, self.counts, self.merges)
-        made = [_show(_to_bytes(left) + _to_bytes(right)) for left, right in self.merges]
+        made = [_show(to_bytes(left) + to_bytes(right)) for left, right in self.merges]
         last = self.tokens[size - 1]
         kept = made.index(last) + 1 if last in made else 0  # a single byte is never made
         return type(self)(self.tokens[:size], self.specials, None, self.merges[:kept])
@@ -116,7 +116,7 @@ class BytePairVocabulary(Vocabulary):
         return tokenizer
 
     def _join(self, tokens: list[str]) -> str:
-        return b"".join(map(_to_bytes, tokens)).decode("utf-8", errors="replace")
+        return b"".join(map(to_bytes, tokens)).decode("utf-8", errors="replace")
 
     def _fields(self) -> dict[str, Any]:
         return {**super()._fields(), "merges": [list(pair) for pair in self.merges]}
@@ -152,7 +152,7 @@ def _show(content: bytes) -> str:
         return "".join(f"<0x{byte:02X}>" for byte in content)
 
 
-def _to_bytes(token: str) -> bytes:
+def to_bytes(token: str) -> bytes:
     # No text is learned as "<0xE4>": training never joins "<" to a digit.
     if _BYTES_SHOWN.fullmatch(token):
         return bytes.fromhex(token.replace("<0x", "").replace(">", ""))
@@ -160,7 +160,7 @@ def _to_bytes(token: str) -> bytes:
 
 
 def _to_letters(token: str) -> str:
-    return "".join(_LETTER_OF_BYTE[byte] for byte in _to_bytes(token))
+    return "".join(_LETTER_OF_BYTE[byte] for byte in to_bytes(token))
 
 
 def _from_letters(letters: str) -> bytes:
@@ -173,7 +173,7 @@ def _tokens_of_merges(merges: Iterable[tuple[str, str]]) -> list[str]:
     for left, right in merges:
         if left not in tokens or right not in tokens:
             raise ValueError(f"the merge of {left!r} and {right!r} uses a token not made before")
-        tokens[_show(_to_bytes(left) + _to_bytes(right))] = None
+        tokens[_show(to_bytes(left) + to_bytes(right))] = None
     return list(tokens)
 
 
