@@ -153,6 +153,7 @@ def _show(content: bytes) -> str:
 
 
 def to_bytes(token: str) -> bytes:
+    """The bytes that a token of a byte-pair vocabulary stands for, maybe half a character."""
     # No text is learned as "<0xE4>": training never joins "<" to a digit.
     if _BYTES_SHOWN.fullmatch(token):
         return bytes.fromhex(token.replace("<0x", "").replace(">", ""))

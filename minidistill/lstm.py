@@ -120,13 +120,13 @@ def lstm_backward(
         slopes = slopes * mask[:, :, None, None]
         to_cell = to_cell * mask[:, :, None]
         f = torch.where(mask[:, :, None], f, 1.0)
-    da = torch.empty_like(slopes)
     g_h, g_c = torch.zeros_like(h0), dc
+    da = slopes  # becomes da step by step, from the end
     for t in reversed(range(len(states))):
         g_h = g_h + dh[t]
         g_c = torch.addcmul(g_c, g_h, to_cell[t])
-        torch.mul(slopes[t, :, :3], g_c[:, None], out=da[t, :, :3])
-        torch.mul(slopes[t, :, 3], g_h, out=da[t, :, 3])
+        da[t, :, :3] *= g_c[:, None]  # i, f and g act through the cell
+        da[t, :, 3] *= g_h  # o acts on what is shown
         g_c = g_c * f[t]
         back = da[t].flatten(1) @ W_hh  # (B, H)
         g_h = back if mask is None else torch.where(mask[t, :, None], back, g_h)

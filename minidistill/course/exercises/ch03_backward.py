@@ -1,0 +1,99 @@
+"""Chapter 03: cases for `lstm_backward`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minidistill.course.answer import Answer
+from minidistill.course.diagnosis import compare
+from minidistill.course.exercise import Wrong
+from minidistill.course.exercises.ch02_shared import (
+    keeps_type,
+    mask_with_holes,
+    numbers,
+    ragged_mask,
+    without_mask,
+)
+from minidistill.course.exercises.ch03_backward_mistakes import MISTAKES
+from minidistill.course.exercises.ch03_forward import Inputs, sequence
+from minidistill.lstm import lstm_backward, lstm_forward
+
+_WHAT = ("da", "dh0", "dc0", "dW_hh")
+
+
+def _given(dh: Tensor, dc: Tensor, inputs: Inputs, mask: Tensor | None) -> tuple:
+    """What the answer gets: the gradients from above, and what was kept on the way forward."""
+    a, h0, c0, W = inputs
+    return dh, dc, *lstm_forward(a, h0, c0, W, mask), h0, c0, W, mask
+
+
+def _case(answer: Answer, dh: Tensor, dc: Tensor, inputs: Inputs, mask: Tensor | None) -> None:
+    rng = torch.Generator().manual_seed(7)
+    holes = None if mask is None else mask_with_holes(rng, 5, 3)
+    probe = _given(numbers(rng, 5, 3, 2), numbers(rng, 3, 2), sequence(rng, 5, 3, 2), holes)
+    given = _given(dh, dc, inputs, mask)
+    if mask is None:
+        without_mask(answer, *given[:8])
+    else:
+        _zero_at_padding(answer, given)
+    names, sentences = f"({', '.join(_WHAT)})", {sentence for sentence, _ in MISTAKES}
+
+    def against(*probe: object) -> object:
+        return compare(answer, lstm_backward, given, names, mistakes=MISTAKES, probes=[probe])
+
+    try:
+        got = against(*probe)
+    except Wrong as wrong:
+        if len(dh) == 1 and str(wrong) not in sentences:  # two mistakes: one shows in one step
+            one, two = numbers(rng, 1, 3, 2), numbers(rng, 3, 2)
+            against(*_given(one, two, sequence(rng, 1, 3, 2), None))
+        raise
+    for name, value in zip(_WHAT, got, strict=True):
+        keeps_type(value, dh, name)
+
+
+def _zero_at_padding(answer: Answer, given: tuple) -> None:
+    """Rows that were never filled hold anything at all; no list of mistakes knows the values."""
+    got, want, mask = answer(*given), lstm_backward(*given), given[8]
+    if not isinstance(got, (list, tuple)) or len(got) != 4 or not isinstance(got[0], Tensor):
+        return
+    if got[0].shape != want[0].shape or not torch.allclose(got[0][mask], want[0][mask], atol=1e-6):
+        return
+    if not bool((got[0][~mask].abs() < 1e-6).all()):
+        raise Wrong("da is not zero at padding: nothing went through the gates there")
+
+
+def backward_one_step(answer: Answer, rng: torch.Generator) -> None:
+    """one step: no recurrence yet."""
+    _case(answer, numbers(rng, 1, 2, 3), numbers(rng, 2, 3), sequence(rng, 1, 2, 3), None)
+
+
+def backward_by_autograd(answer: Answer, rng: torch.Generator) -> None:
+    """T = 5, B = 3, H = 7 against autograd, in float64."""
+    _case(answer, numbers(rng, 5, 3, 7), numbers(rng, 3, 7), sequence(rng, 5, 3, 7), None)
+
+
+def backward_hidden_only(answer: Answer, rng: torch.Generator) -> None:
+    """a loss on the last hidden state alone reaches the first step."""
+    dh = torch.zeros(11, 2, 3, dtype=torch.float64)
+    dh[-1] = numbers(rng, 2, 3)
+    _case(answer, dh, torch.zeros(2, 3, dtype=torch.float64), sequence(rng, 11, 2, 3), None)
+
+
+def backward_cell_only(answer: Answer, rng: torch.Generator) -> None:
+    """a loss on the last cell alone: the cell's own road."""
+    dh = torch.zeros(7, 3, 5, dtype=torch.float64)
+    _case(answer, dh, numbers(rng, 3, 5), sequence(rng, 7, 3, 5), None)
+
+
+def backward_ragged(answer: Answer, rng: torch.Generator) -> None:
+    """ragged rows: padding hands both gradients on."""
+    mask = ragged_mask(rng, 7, 3)
+    _case(answer, numbers(rng, 7, 3, 5), numbers(rng, 3, 5), sequence(rng, 7, 3, 5), mask)
+
+
+def backward_holes(answer: Answer, rng: torch.Generator) -> None:
+    """padding may stand anywhere, also before the text."""
+    mask = mask_with_holes(rng, 7, 3)
+    _case(answer, numbers(rng, 7, 3, 5), numbers(rng, 3, 5), sequence(rng, 7, 3, 5), mask)

@@ -1,0 +1,122 @@
+"""Chapter 03: the way back through an LSTM, with parts that a mistake exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Parts = SimpleNamespace
+"""What the walk back works with; a mistake changes some of it beforehand.
+
+i, f, g, o, before (c_{t-1}), shown (tanh c_t), past (h_{t-1}), real, dh: (T, B, ...);
+dc (B, H); W (4H, H); slopes: four of (T, B, H), what g_c or g_h is multiplied with;
+to_cell, road: (T, B, H), how g_h reaches the cell, and how g_c goes on.
+"""
+
+
+def parts_of(
+    dh: Tensor,
+    dc: Tensor,
+    states: Tensor,
+    cells: Tensor,
+    gates: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    W: Tensor,
+    mask: Tensor | None = None,
+) -> Parts:
+    """Everything as it should be, from the arguments of `lstm_backward`."""
+    i, f, g, o = gates.chunk(4, dim=-1)
+    before, shown = torch.cat([c0[None], cells[:-1]]), torch.tanh(cells)
+    slopes = [
+        g * i * (1 - i),
+        before * f * (1 - f),
+        i * (1 - g**2),
+        shown * o * (1 - o),
+    ]
+    real = torch.ones(states.shape[:2], dtype=torch.bool) if mask is None else mask
+    return Parts(
+        **{"dh": dh, "dc": dc, "states": states, "cells": cells, "h0": h0, "c0": c0, "W": W},
+        **{"i": i, "f": f, "g": g, "o": o, "before": before, "shown": shown, "slopes": slopes},
+        past=torch.cat([h0[None], states[:-1]]),
+        to_cell=o * (1 - shown**2),
+        road=f,
+        real=real[:, :, None],
+        masked=mask is not None,
+        **{"h_road": True, "c_road": True, "pile": False, "forwards": False, "stop": 0},
+        **{"pass_h": True, "pass_c": True, "zero": True, "o_from_cell": False},
+        **{"dc_always": False, "road_first": False, "late": False},
+        **{"leak": False, "f_at_padding": False},
+    )
+
+
+def walk(p: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The way back through all steps: da, dh0, dc0, dW_hh."""
+    da = torch.zeros(*p.dh.shape[:2], 4 * p.dh.size(2), dtype=p.dh.dtype)
+    g_h, g_c = torch.zeros_like(p.h0), p.dc
+    steps = range(p.stop, len(p.dh))
+    for t in steps if p.forwards else reversed(steps):
+        own = p.dh[t]
+        g_h = own if not p.h_road else g_h if p.late else g_h + own
+        if p.dc_always and t < len(p.dh) - 1:
+            g_c = g_c + p.dc
+        into = g_h * p.to_cell[t] * (1 if p.leak else p.real[t])
+        new_c = g_c + into if p.c_road else into + (p.dc if t == len(p.dh) - 1 else 0)
+        if p.road_first:
+            new_c = g_c * p.road[t] + into
+        for_o = new_c if p.o_from_cell else g_h
+        slopes = [slope[t] * (p.real[t] if p.zero else 1) for slope in p.slopes]
+        da[t] = torch.cat([*[new_c * slope for slope in slopes[:3]], for_o * slopes[3]], -1)
+        on_c = new_c if p.road_first else new_c * p.road[t]
+        back = da[t] @ p.W
+        back = back + g_h if p.pile else back + own if p.late else back
+        g_h = torch.where(p.real[t], back, g_h) if p.pass_h else back * p.real[t]
+        keep_c = on_c if p.f_at_padding else new_c
+        g_c = torch.where(p.real[t], on_c, keep_c) if p.pass_c else on_c * p.real[t]
+    return da, g_h, g_c, weight_gradient(da, p.past)
+
+
+def weight_gradient(da: Tensor, past: Tensor) -> Tensor:
+    """dW_hh (4H, H): the sum over all steps and rows of da_t times h_{t-1}."""
+    return torch.einsum("tbi,tbj->ij", da, past)
+
+
+def with_values(**values: Any) -> Callable[..., Any]:
+    """The walk with plain values exchanged."""
+    return with_change(lambda p: values)
+
+
+def with_change(change: Callable[[Parts], dict[str, Any]]) -> Callable[..., Any]:
+    """The walk with values exchanged that depend on the others."""
+
+    def mistaken(*args: Any) -> Any:
+        p = parts_of(*args)
+        vars(p).update(change(p))
+        return walk(p)
+
+    return mistaken
+
+
+def with_slope(which: int, rule: Callable[[Parts], Tensor]) -> Callable[..., Any]:
+    """The walk with the factor of one block (i, f, g or o) exchanged."""
+
+    def change(p: Parts) -> dict[str, Any]:
+        slopes = list(p.slopes)
+        slopes[which] = rule(p)
+        return {"slopes": slopes}
+
+    return with_change(change)
+
+
+def with_result(change: Callable[..., Any]) -> Callable[..., Any]:
+    """A mistake made with the right result: change(da, dh0, dc0, dW, p)."""
+
+    def mistaken(*args: Any) -> Any:
+        p = parts_of(*args)
+        return change(*walk(p), p)
+
+    return mistaken
