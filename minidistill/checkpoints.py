@@ -6,6 +6,7 @@ Weights are safetensors: reading one cannot run code, which unpickling can.
 from __future__ import annotations
 
 import glob
+import inspect
 import json
 import os
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 VERSION = "1"
+TIED = ("readout.weight", "embedding.weight")  # one table under two names: the second is kept
 
 
 class CheckpointError(RuntimeError):
@@ -108,28 +110,40 @@ def _safetensors() -> Any:
     return safetensors.torch
 
 
-def save_model(folder: Path | str, model: nn.Module, vocabulary: Any, card: dict[str, Any]) -> Path:
+def save_model(
+    folder: Path | str,
+    model: nn.Module,
+    vocabulary: Any,
+    card: dict[str, Any],
+    dtype: torch.dtype | None = None,
+) -> Path:
     """Save a language model, its vocabulary and its card (recipe, figures) in a folder.
 
-    Writes `model.safetensors`, `vocabulary.json` and `card.json`, each atomically. The sizes
-    needed to build the model again come from its own attributes.
+    Writes `model.safetensors`, `vocabulary.json` and `card.json`, each atomically. The settings
+    needed to build the model again come from its own attributes; a table that is used twice is
+    written once.
+
+    dtype: store the weights as this type, such as torch.float16 for half the bytes; None keeps
+        their own. They are loaded into a model of float32 either way.
+
+    Raises:
+        CheckpointError: a weight that `dtype` cannot hold; a file that cannot be written.
     """
-    folder, recurrent = Path(folder), model.recurrent
-    names = ("input_size", "hidden_size", "num_layers", "dropout")
-    sizes = {name: getattr(recurrent, name, None) for name in names}
+    folder = Path(folder)
     config = {
         "vocab_size": model.vocab_size,
         "embedding_size": model.embedding_size,
         "tied": model.tied,
         "dropout": model.dropout.p,
-        # A layer of one's own need not have all of these.
-        "recurrent": {
-            "kind": type(recurrent).__name__,
-            **{name: size for name, size in sizes.items() if isinstance(size, int | float)},
-        },
+        "recurrent": {"kind": type(model.recurrent).__name__, **_settings(model.recurrent)},
     }
+    weights = dict(model.state_dict())
+    if model.tied:
+        del weights[TIED[0]]
+    if dtype is not None:
+        weights = {name: _stored_as(dtype, name, tensor) for name, tensor in weights.items()}
     card_text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    save_tensors(folder / "model.safetensors", model.state_dict(), {"config": config})
+    save_tensors(folder / "model.safetensors", weights, {"config": config})
     vocabulary.save(folder / "vocabulary.json")
     write_text(folder / "card.json", card_text)
     return folder
@@ -147,7 +161,10 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
     tensors, about = load_tensors(folder / "model.safetensors")
     try:
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        model = _build(dict(about["config"]), folder)
+        config = dict(about["config"])
+        if config["tied"]:
+            tensors.setdefault(TIED[0], tensors[TIED[1]])
+        model = _build(config, folder)
         model.load_state_dict(tensors)
     except CheckpointError:
         raise
@@ -159,20 +176,49 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
     return model.to(device or "cpu").eval(), vocabulary
 
 
+def _settings(layer: nn.Module) -> dict[str, Any]:
+    """What the layer was made with: its constructor's settings that it kept under their names."""
+    # A layer of one's own may take its sizes in another way, or not have all of these.
+    asked = ["input_size", "hidden_size", "num_layers", "dropout"]
+    names = dict.fromkeys([*asked, *inspect.signature(type(layer)).parameters])
+    kept = {name: getattr(layer, name, None) for name in names}
+    return {name: value for name, value in kept.items() if isinstance(value, int | float | str)}
+
+
+def _stored_as(dtype: torch.dtype, name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    stored = tensor.to(dtype)
+    if not bool(torch.isfinite(stored).all()):
+        raise CheckpointError(
+            f"the weight {name} holds a number that {dtype} cannot hold: save without a dtype"
+        )
+    return stored
+
+
 def _build(config: dict[str, Any], folder: Path) -> nn.Module:
     """The model that a configuration of `save_model` describes, with weights by chance."""
-    from minidistill import recurrent
     from minidistill.device import seeded
     from minidistill.language_model import LanguageModel
 
-    sizes = dict(config.pop("recurrent"))
-    kind = sizes.pop("kind")
-    layer = getattr(recurrent, kind, None)
-    if not (isinstance(layer, type) and issubclass(layer, nn.Module)):
+    settings = dict(config.pop("recurrent"))
+    layer = _layer(settings.pop("kind"), folder)
+    dropout = config.pop("dropout")
+    with seeded(0):  # the weights are replaced: no one's chance should change for them
+        return LanguageModel(recurrent=layer(**settings), dropout=dropout, **config)
+
+
+def _layer(kind: Any, folder: Path) -> type[nn.Module]:
+    """The class of this package with that name."""
+    from minidistill import convolution, recurrent
+
+    layers = {name: getattr(recurrent, name) for name in ("RNN", "LSTM", "GRU")}
+    layers["CausalConvolution"] = convolution.CausalConvolution
+    if not isinstance(kind, str):
+        raise TypeError(f"the layer's kind is {kind!r}, which is no name")
+    if kind not in layers:
         raise CheckpointError(
             f"{folder} holds a model with a layer of your own, {kind!r}: build the model yourself "
             "and give load_state_dict the tensors of load_tensors(folder / 'model.safetensors')"
         )
-    dropout = config.pop("dropout")
-    with seeded(0):  # the weights are replaced: no one's chance should change for them
-        return LanguageModel(recurrent=layer(**sizes), dropout=dropout, **config)
+    return layers[kind]

@@ -1,6 +1,7 @@
 """Files: whole or not there at all, and a model that comes back is the model that was saved."""
 
 import errno
+import inspect
 import json
 import os
 import sys
@@ -19,13 +20,14 @@ from minidistill.checkpoints import (
     write_atomically,
     write_text,
 )
+from minidistill.convolution import CausalConvolution
 from minidistill.device import seeded
 from minidistill.generation import write
 from minidistill.language_model import LanguageModel
-from minidistill.recurrent import RNN
+from minidistill.recurrent import GRU, LSTM, RNN
 from minidistill.training import Recipe, fit
 from minidistill.vocabulary import CharacterVocabulary, WordVocabulary
-from tests.training_parts import VOCAB, Means, tiny_batches, tiny_model
+from tests.training_parts import VOCAB, Means, same_weights, tiny_batches, tiny_model
 
 STORY = "The lamp was out. Who put it out? Nobody knew."
 
@@ -207,6 +209,81 @@ def test_a_model_that_comes_back_writes_the_same(tmp_path: Path, kind: type, tie
     assert repr(again) == repr(model)  # layers, sizes, dropout
     assert again.dropout.p == 0.2 and again.recurrent.dropout == 0.3
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RNN(5, 7, num_layers=2, dropout=0.3),
+        LSTM(5, 7, num_layers=3, dropout=0.2, engine="torch"),
+        LSTM(5, 7),
+        GRU(5, 7, num_layers=2, engine="torch"),
+        CausalConvolution(5, 7, num_layers=3, kernel_size=3, dropout=0.1),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_every_layer_comes_back_with_all_its_settings(tmp_path: Path, layer: nn.Module) -> None:
+    vocabulary = CharacterVocabulary.build(STORY)
+    model = LanguageModel(len(vocabulary), 5, layer, dropout=0.4).eval()
+    again, _ = load_model(save_model(tmp_path, model, vocabulary, {}))
+    assert type(again.recurrent) is type(layer) and repr(again) == repr(model)
+    for name in inspect.signature(type(layer)).parameters:
+        assert getattr(again.recurrent, name) == getattr(layer, name), name
+    tokens = torch.arange(11)[None] % len(vocabulary)
+    assert torch.equal(again(tokens)[0], model(tokens)[0])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_folder_of_an_earlier_version_still_loads(tmp_path: Path, tied: bool) -> None:
+    # It named four settings of the layer only, and wrote a tied table twice.
+    vocabulary = CharacterVocabulary.build(STORY)
+    model = writer(len(vocabulary), tied).eval()
+    save_model(tmp_path, model, vocabulary, {})
+    _, about = load_tensors(tmp_path / "model.safetensors")
+    kept = {"kind", "input_size", "hidden_size", "num_layers", "dropout"}
+    layer = {name: value for name, value in about["config"]["recurrent"].items() if name in kept}
+    assert kept == layer.keys()
+    about["config"]["recurrent"] = layer
+    save_tensors(tmp_path / "model.safetensors", model.state_dict(), about)
+    again, _ = load_model(tmp_path)
+    assert repr(again) == repr(model) and same_weights(again, model)
+
+
+def test_a_table_that_is_used_twice_is_written_once(tmp_path: Path) -> None:
+    vocabulary = CharacterVocabulary.build(STORY)
+    for tied in (False, True):
+        save_model(tmp_path, writer(len(vocabulary), tied), vocabulary, {})
+        tensors, _ = load_tensors(tmp_path / "model.safetensors")
+        assert ("readout.weight" in tensors) is not tied and "embedding.weight" in tensors
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_may_be_stored_as_another_type(
+    tmp_path: Path, dtype: torch.dtype, tied: bool
+) -> None:
+    vocabulary = CharacterVocabulary.build(STORY)
+    model = writer(len(vocabulary), tied)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_model(tmp_path, model, vocabulary, {}, dtype)
+    tensors, _ = load_tensors(tmp_path / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {dtype}
+    again, _ = load_model(tmp_path)
+    for name, tensor in again.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, before[name].to(dtype).float())
+        assert torch.equal(model.state_dict()[name], before[name])  # the model is as it was
+    assert (again.readout.weight is again.embedding.weight) is tied
+
+
+def test_a_weight_too_large_for_its_type_is_refused(tmp_path: Path) -> None:
+    vocabulary = CharacterVocabulary.build(STORY)
+    model = writer(len(vocabulary))
+    with torch.no_grad():
+        model.readout.bias[2] = 70_000.0  # float16 ends at 65,504
+    with pytest.raises(CheckpointError, match=r"readout\.bias .* torch\.float16 cannot hold"):
+        save_model(tmp_path / "writer", model, vocabulary, {}, torch.float16)
+    assert not (tmp_path / "writer").exists()
 
 
 def test_a_layer_of_ones_own_is_saved_and_named(tmp_path: Path) -> None:
