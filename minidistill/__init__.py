@@ -10,14 +10,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # editors and type checkers read these; at run time see __getattr__
     from minidistill.batches import IGNORE, ContinuousBatches, PairBatches, lengths_to_mask, pad
     from minidistill.checkpoints import CheckpointError, load_model, save_model
+    from minidistill.constraints import dialogue, ends_with, follows, must_contain, must_not_contain
+    from minidistill.convolution import CausalConvolution
     from minidistill.device import fast_matmul, pick_device, seeded
-    from minidistill.generation import forbid, generate, temperature, write
+    from minidistill.generation import generate, show, stream, write
     from minidistill.language_model import LanguageModel, parameter_count
-    from minidistill.metrics import bits_per_character, perplexity
+    from minidistill.metrics import (
+        bits_per_character,
+        distinct,
+        longest_copied,
+        perplexity,
+        repetition,
+        self_bleu,
+    )
     from minidistill.ngram import NGram
     from minidistill.novels import Novel, NovelError, catalogue, load_novel
     from minidistill.parallel import Parallel, load_parallel
-    from minidistill.recurrent import RNN, rnn_backward, rnn_forward, rnn_step
+    from minidistill.recurrent import GRU, LSTM, RNN, rnn_backward, rnn_forward, rnn_step
+    from minidistill.rules import (
+        forbid,
+        min_p,
+        no_repeats,
+        repetition_penalty,
+        temperature,
+        top_k,
+        top_p,
+    )
+    from minidistill.search import beam_search
     from minidistill.training import (
         History,
         Recipe,
@@ -33,13 +52,17 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         Vocabulary,
         WordVocabulary,
     )
+    from minidistill.writers import load_writer, train_writer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GRU",
     "IGNORE",
+    "LSTM",
     "RNN",
     "BytePairVocabulary",
+    "CausalConvolution",
     "CharacterVocabulary",
     "CheckpointError",
     "ContinuousBatches",
@@ -54,45 +77,69 @@ __all__ = [
     "TrainingError",
     "Vocabulary",
     "WordVocabulary",
+    "beam_search",
     "bits_per_character",
     "catalogue",
     "clip_by_norm",
     "clip_by_value",
+    "dialogue",
+    "distinct",
+    "ends_with",
     "evaluate",
     "fast_matmul",
     "fit",
+    "follows",
     "forbid",
     "generate",
     "lengths_to_mask",
     "load_model",
     "load_novel",
     "load_parallel",
+    "load_writer",
+    "longest_copied",
+    "min_p",
+    "must_contain",
+    "must_not_contain",
+    "no_repeats",
     "pad",
     "parameter_count",
     "perplexity",
     "pick_device",
+    "repetition",
+    "repetition_penalty",
     "rnn_backward",
     "rnn_forward",
     "rnn_step",
     "save_model",
     "seeded",
+    "self_bleu",
+    "show",
+    "stream",
     "temperature",
+    "top_k",
+    "top_p",
+    "train_writer",
     "write",
 ]
 
 _HOMES = {
     "batches": "IGNORE ContinuousBatches PairBatches lengths_to_mask pad",
     "checkpoints": "CheckpointError load_model save_model",
+    "constraints": "dialogue ends_with follows must_contain must_not_contain",
+    "convolution": "CausalConvolution",
     "device": "fast_matmul pick_device seeded",
-    "generation": "forbid generate temperature write",
+    "generation": "generate show stream write",
     "language_model": "LanguageModel parameter_count",
-    "metrics": "bits_per_character perplexity",
+    "metrics": "bits_per_character distinct longest_copied perplexity repetition self_bleu",
     "ngram": "NGram",
     "novels": "Novel NovelError catalogue load_novel",
     "parallel": "Parallel load_parallel",
-    "recurrent": "RNN rnn_backward rnn_forward rnn_step",
+    "recurrent": "GRU LSTM RNN rnn_backward rnn_forward rnn_step",
+    "rules": "forbid min_p no_repeats repetition_penalty temperature top_k top_p",
+    "search": "beam_search",
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
     "vocabulary": "BytePairVocabulary CharacterVocabulary Vocabulary WordVocabulary",
+    "writers": "load_writer train_writer",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

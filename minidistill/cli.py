@@ -1,4 +1,4 @@
-"""The command line: `minidistill doctor | novels | demo | write`.
+"""The command line: `minidistill doctor | novels | demo | train | write`.
 
 Nothing heavy is imported before a command is known, so that `--help` answers at once.
 """
@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=run_doctor)
     _add_novels(commands.add_parser("novels", help="list, fetch and describe novels"))
     _add_demo(commands.add_parser("demo", help="train a small writer in three minutes"))
+    _add_train(commands.add_parser("train", help="make a writer of data/models again"))
     _add_write(commands.add_parser("write", help="let a saved model write"))
     return parser
 
@@ -92,6 +93,14 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     _add_seed(parser)
     parser.add_argument("--fresh", action="store_true", help="forget an earlier run in the folder")
     parser.set_defaults(command=run_demo)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("writer", metavar="NAME", help="such as house_en; a wrong one lists all")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", required=True, help="for weights, vocabulary and card"
+    )
+    parser.set_defaults(command=train_writer)
 
 
 def _add_write(parser: argparse.ArgumentParser) -> None:
@@ -189,16 +198,29 @@ def run_demo(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def train_writer(chosen: argparse.Namespace) -> int:
+    """Make a writer again and print its figures."""
+    from minidistill.writers import train_writer
+
+    card = train_writer(chosen.writer, chosen.out)
+    for part, bits in card["bits_per_character"].items():
+        print(f"{part:<12}{bits:.3f} bits per character")
+    print(f"{card['seconds']} seconds; best at step {card['best_step']:,} of {card['steps']:,}")
+    print(f'to let it write: minidistill write {chosen.out} --prompt "..."')
+    return 0
+
+
 def write_text(chosen: argparse.Namespace) -> int:
-    """Load a model and let it continue the prompt."""
+    """Load a model and let it continue the prompt, printed while it is written."""
     import json
 
     from minidistill.checkpoints import CheckpointError, load_model
-    from minidistill.generation import temperature, write
+    from minidistill.generation import show, stream, temperature
 
     if not (chosen.folder / "model.safetensors").is_file():
         raise CheckpointError(
-            f"{chosen.folder} holds no model: give the folder that `minidistill demo` wrote"
+            f"{chosen.folder} holds no model: give the folder that `minidistill demo` or "
+            "`minidistill train` wrote"
         )
     model, vocabulary = load_model(chosen.folder)
     prompt = chosen.prompt
@@ -212,7 +234,7 @@ def write_text(chosen: argparse.Namespace) -> int:
     greedy = chosen.temperature == 0
     rules = [] if greedy else [temperature(chosen.temperature)]
     options = {"rules": rules, "greedy": greedy, "seed": chosen.seed}
-    print(write(model, vocabulary, prompt, chosen.length, **options))
+    show(stream(model, vocabulary, prompt, chosen.length, every=1, **options))
     return 0
 
 

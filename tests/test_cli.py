@@ -1,11 +1,13 @@
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from minidistill import cli, demo, demo_plan, doctor, report
+from minidistill import cli, demo, demo_plan, doctor, report, writers
 from minidistill.demo_plan import Plan
 from minidistill.training import Recipe
 
@@ -50,7 +52,7 @@ def call(capsys, *arguments):
 def test_help_names_every_command(capsys):
     code, out, _ = call(capsys, "--help")
     assert code == 0
-    for command in ("doctor", "novels", "demo", "write"):
+    for command in ("doctor", "novels", "demo", "train", "write"):
         assert command in out
 
 
@@ -71,6 +73,8 @@ def test_no_command_shows_the_help_and_fails(capsys):
         (["demo", "--seconds", "inf"], "is not a number above 0"),
         (["demo", "--seed", "-1"], "whole number from 0"),
         (["demo", "--language", "fr"], "invalid choice"),
+        (["train"], "required"),
+        (["train", "house_en"], "required: --out"),
         (["write"], "required"),
         (["write", "x", "--length", "1.5"], "whole number from 1"),
         (["write", "x", "--length", "0"], "whole number from 1"),
@@ -91,6 +95,8 @@ def test_a_wrong_call_is_explained(capsys, arguments, said):
         (["novels", "get", "alice"], "127.0.0.1"),
         (["novels", "show", "no/such.txt"], "there is no file"),
         (["demo", "--novel", "no_such"], "the catalogue has"),
+        (["train", "hose_en", "--out", "made"], "there are house_en, house_zh"),
+        (["train", "pride_and_prejudice", "--out", "made"], "127.0.0.1"),
         (["write", "no/model"], "no/model holds no model"),
     ],
 )
@@ -170,6 +176,23 @@ def test_demo_twice_goes_on_and_refuses_another_run(capsys, tmp_path, tiny):
     assert (code, "--fresh" in err) == (1, True)
     code, out, _ = call(capsys, *arguments, "--seconds", "50", "--fresh")
     assert (code, "going on" in out) == (0, False)
+
+
+def test_train_makes_a_writer_and_prints_its_figures(capsys, tmp_path, monkeypatch):
+    recipe = Recipe(steps=9, learning_rate=0.01)
+    plan = writers.Plan(
+        book(tmp_path), "en", "byte pairs", 270, 7, 1, 0.1, 3, 11, recipe, "The old"
+    )
+    monkeypatch.setitem(writers.PLANS, "tiny", plan)
+    code, out, err = call(capsys, "train", "tiny", "--out", "made")
+    assert code == 0, err
+    assert "270 tokens, 9 steps" in out
+    card = json.loads((tmp_path / "made" / "card.json").read_text("utf-8"))
+    assert card["command"] == "minidistill train tiny --out tiny"
+    for part, bits in card["bits_per_character"].items():
+        assert re.search(rf"^{part} +{bits:.3f} bits per character$", out, re.M)
+    assert "best at step 9 of 9" in out
+    assert call(capsys, "write", "made")[1].startswith("The old")
 
 
 def test_the_default_folder_is_named_after_the_novel(capsys, tmp_path, tiny):
