@@ -24,7 +24,7 @@ from minidistill.checkpoints import CheckpointError, load_model, save_model
 from minidistill.device import fast_matmul, pick_device, seeded
 from minidistill.language_model import LanguageModel, parameter_count
 from minidistill.metrics import bits_per_character
-from minidistill.novels import Novel, load_novel
+from minidistill.novels import Novel, Split, load_novel
 from minidistill.paths import data_folder
 from minidistill.recurrent import LSTM
 from minidistill.training import History, Recipe, evaluate, fit
@@ -178,20 +178,21 @@ def train_writer(
     say = print if progress else lambda line: None
     device = pick_device() if device is None else torch.device(device)
     novel = load_novel(plan.novel, plan.language, progress=progress)
-    vocabulary = learn(plan, novel.split().train.text)
+    split = novel.split()
+    vocabulary = learn(plan, split.train.text)
     model = build(plan, len(vocabulary)).to(device)
     say(
         f"{novel.title}: {parameter_count(model):,} parameters, {len(vocabulary):,} tokens, "
         f"{plan.recipe.steps:,} steps"
     )
     with fast_matmul():
-        history = _train(model, vocabulary, novel, plan, folder / CHECKPOINT, progress)
+        history = _train(model, vocabulary, split, plan, folder / CHECKPOINT, progress)
         # This course's code is the faster one where a text is written token by token.
         model.recurrent.engine = "scratch"
         # As it will be loaded: the figures are those of the weights that are stored.
         _round(model, DTYPE)
         figures = {
-            part: bits_of(model, vocabulary, getattr(novel.split(), part).text)
+            part: bits_of(model, vocabulary, getattr(split, part).text)
             for part in ("validation", "test")
         }
     card = {
@@ -259,13 +260,12 @@ def device_name(device: torch.device) -> str:
 def _train(
     model: LanguageModel,
     vocabulary: Vocabulary,
-    novel: Novel,
+    split: Split,
     plan: Plan,
     checkpoint: Path,
     progress: bool,
 ) -> History:
     """Train by the plan; the model ends with the weights of its best validation."""
-    split = novel.split()
     training = ContinuousBatches(_ids(vocabulary, split.train.text), plan.batch_size, plan.length)
     return fit(
         model,
@@ -294,6 +294,7 @@ def _round(model: nn.Module, dtype: torch.dtype) -> None:
 
 def _about(novel: Novel) -> dict[str, Any]:
     """Return which text it was, so that figures of another edition are not taken for these."""
+    parts = novel.split()
     return {
         "name": novel.name,
         "title": novel.title,
@@ -301,6 +302,6 @@ def _about(novel: Novel) -> dict[str, Any]:
         "language": novel.language,
         "licence": novel.licence,
         "sha256": hashlib.sha256(novel.text.encode("utf-8")).hexdigest(),
-        "chapters": [len(part) for part in novel.split()],
-        "characters": [len(part.text) for part in novel.split()],
+        "chapters": [len(part) for part in parts],
+        "characters": [len(part.text) for part in parts],
     }
