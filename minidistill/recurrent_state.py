@@ -20,8 +20,7 @@ def first_state(
 
     Taught in solutions/02_rnn_from_scratch.ipynb.
     """
-    check_inputs(layer, inputs, mask)
-    wanted = (layer.num_layers * len(layer.directions), inputs.size(0), layer.hidden_size)
+    wanted = _checked(layer, inputs, mask)
     if state is None:
         return inputs.new_zeros(wanted)
     _check_part(state, wanted)
@@ -41,8 +40,7 @@ def first_states(
 
     Taught in solutions/03_lstm_and_gru.ipynb.
     """
-    check_inputs(layer, inputs, mask)
-    wanted = (layer.num_layers * len(layer.directions), inputs.size(0), layer.hidden_size)
+    wanted = _checked(layer, inputs, mask)
     if state is None:
         return tuple(inputs.new_zeros(wanted) for _ in range(layer.parts))
     parts = (state,) if isinstance(state, Tensor) else tuple(state)
@@ -66,6 +64,12 @@ def check_inputs(layer: nn.Module, inputs: Tensor, mask: Tensor | None) -> None:
             f"mask has shape {tuple(mask.shape)} and type {mask.dtype} but inputs are "
             f"{tuple(inputs.shape)}: one True or False per token"
         )
+
+
+def _checked(layer: nn.Module, inputs: Tensor, mask: Tensor | None) -> tuple[int, int, int]:
+    """The shape of each tensor of a layer's state, after `check_inputs`."""
+    check_inputs(layer, inputs, mask)
+    return layer.num_layers * len(layer.directions), inputs.size(0), layer.hidden_size
 
 
 def _check_part(part: Tensor, wanted: tuple[int, int, int]) -> None:
