@@ -47,9 +47,9 @@ def _wait(device: torch.device) -> None:
 
 def ratio(ours: Callable[[], object], peer: Callable[[], object], repeats: int, device) -> dict:
     """Median milliseconds of both, measured in turn, and their ratio."""
-    for run in (ours, peer):
-        timed(run, device)  # the first pass allocates (or compiles)
-        timed(run, device)
+    for run in (ours, peer):  # the first passes allocate, compile, wake the threads
+        for _ in range(6):
+            timed(run, device)
     times = [(timed(ours, device), timed(peer, device)) for _ in range(repeats)]
     mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     return {

@@ -64,16 +64,17 @@ def lstm_forward(
     gates = torch.empty_like(a)  # (T, B, 4H)
     states, cells = a.new_empty(T, B, H), a.new_empty(T, B, H)
     h, c, U = h0, c0, W_hh.T
-    for t in range(T):
-        now = torch.addmm(a[t], h, U, out=gates[t])  # (B, 4H)
-        i, f, g, o = now.chunk(4, dim=-1)  # views: they are squashed where they lie
+    places = zip(a, gates, *gates.chunk(4, dim=-1), states, cells, strict=True)  # views to fill
+    for t, (a_t, now, i, f, g, o, new_h, new_c) in enumerate(places):
+        torch.addmm(a_t, h, U, out=now)  # (B, 4H): all four at once
         now[:, : 2 * H].sigmoid_(), g.tanh_(), o.sigmoid_()
-        new_c = torch.addcmul(f * c, i, g, out=cells[t])
-        new_h = torch.mul(o, torch.tanh(new_c), out=states[t])
+        torch.addcmul(f * c, i, g, out=new_c)
+        torch.mul(o, torch.tanh(new_c), out=new_h)
         if mask is not None:
             past = ~mask[t, :, None]
-            cells[t], states[t] = torch.where(past, c, new_c), torch.where(past, h, new_h)
-        h, c = states[t], cells[t]
+            torch.where(past, c, new_c, out=new_c)
+            torch.where(past, h, new_h, out=new_h)
+        h, c = new_h, new_c
     return states, cells, gates
 
 
@@ -111,26 +112,26 @@ def lstm_backward(
     i, f, g, o = gates.unflatten(2, (4, -1)).unbind(2)  # (T, B, H) each
     before = torch.cat([c0[None], cells[:-1]])  # c_{t-1}
     shown = torch.tanh(cells)
-    to_cell = o * (1 - shown**2)
+    to_cell = o * (1 - shown * shown)
     slopes = torch.addcmul(gates, gates, gates, value=-1).unflatten(2, (4, -1))  # s (1 - s)
-    slopes[:, :, 2] = 1 - g**2  # the candidate is a tanh
+    slopes[:, :, 2] = 1 - g * g  # the candidate is a tanh
     for block, partner in enumerate((g, before, i, shown)):  # what each is multiplied with
-        slopes[:, :, block] *= partner
+        slopes[:, :, block].mul_(partner)
     if mask is not None:
         slopes = slopes * mask[:, :, None, None]
         to_cell = to_cell * mask[:, :, None]
         f = torch.where(mask[:, :, None], f, 1.0)
     g_h, g_c = torch.zeros_like(h0), dc
-    da = slopes  # becomes da step by step, from the end
-    for t in reversed(range(len(states))):
-        g_h = g_h + dh[t]
-        g_c = torch.addcmul(g_c, g_h, to_cell[t])
-        da[t, :, :3] *= g_c[:, None]  # i, f and g act through the cell
-        da[t, :, 3] *= g_h  # o acts on what is shown
-        g_c = g_c * f[t]
-        back = da[t].flatten(1) @ W_hh  # (B, H)
+    da = slopes.flatten(2)  # (T, B, 4H): the slopes become da where they lie, from the end
+    places = zip(dh, to_cell, f, slopes[:, :, :3], slopes[:, :, 3], da, strict=True)
+    for t, (dh_t, to_c, f_t, by_cell, by_o, da_t) in reversed(list(enumerate(places))):
+        g_h = g_h + dh_t
+        g_c = torch.addcmul(g_c, g_h, to_c)
+        by_cell *= g_c[:, None]  # i, f and g act through the cell
+        by_o *= g_h  # o acts on what is shown
+        g_c = g_c * f_t
+        back = da_t @ W_hh  # (B, H)
         g_h = back if mask is None else torch.where(mask[t, :, None], back, g_h)
-    da = da.flatten(2)  # (T, B, 4H)
     previous = torch.cat([h0[None], states[:-1]])  # h_{t-1}
     dW_hh = da.flatten(0, 1).T @ previous.flatten(0, 1)  # one product over all T*B rows
     return da, g_h, g_c, dW_hh
