@@ -123,6 +123,28 @@ def pad(sequences: Sequence[Sequence[int] | Tensor], padding_id: int) -> tuple[T
     return tokens, lengths_to_mask(lengths)
 
 
+def shift_targets(
+    targets: Sequence[Sequence[int] | Tensor], bos_id: int, eos_id: int, padding_id: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what a decoder reads and what it should write, one place apart, for ragged targets.
+
+    For a target y_1 .. y_n: it reads bos, y_1 .. y_n and should write y_1 .. y_n, eos, so at
+    every place it sees the tokens before the one it should write, and never that one.
+
+    Returns target_in (B, T), filled up with `padding_id`; target_out (B, T), filled up with
+    IGNORE; and the mask (B, T) of the real places. T is the longest target's n + 1. An empty
+    target is bos alone, and eos should follow.
+
+    Raises ValueError: no targets, ids that are not integers from 0.
+    Taught in solutions/05_seq2seq.ipynb.
+    """
+    rows = [_as_ids(row, f"target {i}") for i, row in enumerate(targets)]
+    bos, eos = _as_ids([bos_id], "bos_id"), _as_ids([eos_id], "eos_id")
+    target_in, mask = pad([torch.cat([bos.to(row.device), row]) for row in rows], padding_id)
+    target_out, _ = pad([torch.cat([row, eos.to(row.device)]) for row in rows], IGNORE)
+    return target_in, target_out, mask
+
+
 class Pairs(NamedTuple):
     """A batch of source and target texts, S and T tokens long.
 
@@ -152,10 +174,11 @@ class PairBatches:
     shuffled pairs are taken in pools of this many batches, each pool is sorted by length and
     cut into batches, and then all batches are shuffled; 1 leaves the pairs wholly shuffled.
     shuffle: False keeps the pairs in their order, unsorted. device: where the batches lie.
-    targets: how many tokens an epoch asks the decoder to write.
+    targets: how many tokens an epoch asks the decoder to write. max_length: the most tokens
+    that a source or a target may have; None is no limit.
 
-    Raises ValueError: no pairs, an empty source, ids that are not integers from 0, sizes
-    under 1. Taught in solutions/05_seq2seq.ipynb.
+    Raises ValueError: no pairs, an empty source, a text over `max_length`, ids that are not
+    integers from 0, sizes under 1. Taught in solutions/05_seq2seq.ipynb.
     """
 
     carries_state = False
@@ -171,15 +194,16 @@ class PairBatches:
         seed: int = 0,
         shuffle: bool = True,
         sort_within: int = 16,
+        max_length: int | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         _check_positive("batch_size", batch_size)
         _check_positive("sort_within", sort_within)
         if len(pairs) == 0:
             raise ValueError("there are no pairs to make batches of: give at least one")
-        special = _as_ids([bos_id, eos_id, padding_id], "bos_id, eos_id and padding_id")
-        self._bos, self._eos = special[:1], special[1:2]
-        self._pairs = [_check_pair(pair, i) for i, pair in enumerate(pairs)]
+        _as_ids([bos_id, eos_id, padding_id], "bos_id, eos_id and padding_id")
+        self.bos_id, self.eos_id = bos_id, eos_id
+        self._pairs = [_check_pair(pair, i, max_length) for i, pair in enumerate(pairs)]
         self.targets = sum(len(target) + 1 for _, target in self._pairs)
         self.batch_size = batch_size
         self.padding_id = padding_id
@@ -202,7 +226,8 @@ class PairBatches:
     def fingerprint(self) -> str:
         """Return a few letters that change with the pairs or how they are laid out."""
         sizes = (self.batch_size, self.sort_within, self.padding_id, self.seed, self.shuffle)
-        pairs = _hash([self._bos, self._eos, *(part for pair in self._pairs for part in pair)])
+        special = torch.tensor([self.bos_id]), torch.tensor([self.eos_id])
+        pairs = _hash([*special, *(part for pair in self._pairs for part in pair)])
         return f"{pairs}-{'-'.join(str(int(size)) for size in sizes)}"
 
     def _order(self, number: int) -> list[list[int]]:
@@ -225,20 +250,27 @@ class PairBatches:
 
     def _batch(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Pairs:
         source, source_mask = pad([source for source, _ in pairs], self.padding_id)
-        target_in, target_mask = pad(
-            [torch.cat([self._bos, target]) for _, target in pairs], self.padding_id
+        target_in, target_out, target_mask = shift_targets(
+            [target for _, target in pairs], self.bos_id, self.eos_id, self.padding_id
         )
-        target_out, _ = pad([torch.cat([target, self._eos]) for _, target in pairs], IGNORE)
         batch = Pairs(source, source_mask, target_in, target_out, target_mask)
         return batch if self.device is None else batch.to(self.device)
 
 
-def _check_pair(pair: tuple[Sequence[int] | Tensor, ...], i: int) -> tuple[Tensor, Tensor]:
+def _check_pair(
+    pair: tuple[Sequence[int] | Tensor, ...], i: int, max_length: int | None
+) -> tuple[Tensor, Tensor]:
     if len(pair) != 2:
         raise ValueError(f"pair {i} should be (source ids, target ids), but has {len(pair)} parts")
     source, target = (_as_ids(part, f"pair {i}").cpu() for part in pair)
     if len(source) == 0:
         raise ValueError(f"pair {i} has an empty source: leave it out, there is nothing to read")
+    for name, part in (("source", source), ("target", target)):
+        if max_length is not None and len(part) > max_length:
+            raise ValueError(
+                f"pair {i} has a {name} of {len(part)} tokens but max_length is {max_length}: "
+                "cut it, leave the pair out, or raise the limit"
+            )
     return source, target
 
 

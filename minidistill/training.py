@@ -194,7 +194,8 @@ def fit(
             the last ones where there is no validation.
         batches: an object with `epoch(number)` giving batches and `carries_state`.
         validation: such an object too, or None.
-        loss: (model, batch, state) -> (mean loss, number of targets, state).
+        loss: (model, batch, state) -> (mean loss, number of targets, state). Where it has a
+            method `at(step)`, that gives the loss of each training step.
         checkpoint: a file, written atomically every `checkpoint_every` steps.
         progress: show a bar (terminal, notebook) or a line now and then (log file).
 
@@ -255,7 +256,8 @@ def _update(
     device = _device_of(model)
     half = recipe.precision == "bfloat16"
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        value, _, state = loss(model, to_device(batch, device), run.carried)
+        step_loss = loss.at(run.step) if hasattr(loss, "at") else loss
+        value, _, state = step_loss(model, to_device(batch, device), run.carried)
     rate = recipe.rate(run.step)
     for group in optimizer.param_groups:
         group["lr"] = rate
