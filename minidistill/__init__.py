@@ -8,7 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # editors and type checkers read these; at run time see __getattr__
-    from minidistill.batches import IGNORE, ContinuousBatches, PairBatches, lengths_to_mask, pad
+    from minidistill.alignment import alignment_accuracy, exact_match
+    from minidistill.attention import (
+        AdditiveAttention,
+        DotAttention,
+        GeneralAttention,
+        ScaledDotAttention,
+        masked_softmax,
+    )
+    from minidistill.batches import (
+        IGNORE,
+        ContinuousBatches,
+        PairBatches,
+        lengths_to_mask,
+        pad,
+        shift_targets,
+    )
     from minidistill.checkpoints import CheckpointError, load_model, save_model
     from minidistill.constraints import dialogue, ends_with, follows, must_contain, must_not_contain
     from minidistill.convolution import CausalConvolution
@@ -37,6 +52,8 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         top_p,
     )
     from minidistill.search import beam_search
+    from minidistill.seq2seq import Decoder, Encoder, Memory, Seq2Seq
+    from minidistill.teacher_forcing import ScheduledSampling, pair_loss, token_loss
     from minidistill.training import (
         History,
         Recipe,
@@ -46,6 +63,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         evaluate,
         fit,
     )
+    from minidistill.transduction import transduce
     from minidistill.vocabulary import (
         BytePairVocabulary,
         CharacterVocabulary,
@@ -61,22 +79,32 @@ __all__ = [
     "IGNORE",
     "LSTM",
     "RNN",
+    "AdditiveAttention",
     "BytePairVocabulary",
     "CausalConvolution",
     "CharacterVocabulary",
     "CheckpointError",
     "ContinuousBatches",
+    "Decoder",
+    "DotAttention",
+    "Encoder",
+    "GeneralAttention",
     "History",
     "LanguageModel",
+    "Memory",
     "NGram",
     "Novel",
     "NovelError",
     "PairBatches",
     "Parallel",
     "Recipe",
+    "ScaledDotAttention",
+    "ScheduledSampling",
+    "Seq2Seq",
     "TrainingError",
     "Vocabulary",
     "WordVocabulary",
+    "alignment_accuracy",
     "beam_search",
     "bits_per_character",
     "catalogue",
@@ -86,6 +114,7 @@ __all__ = [
     "distinct",
     "ends_with",
     "evaluate",
+    "exact_match",
     "fast_matmul",
     "fit",
     "follows",
@@ -97,11 +126,13 @@ __all__ = [
     "load_parallel",
     "load_writer",
     "longest_copied",
+    "masked_softmax",
     "min_p",
     "must_contain",
     "must_not_contain",
     "no_repeats",
     "pad",
+    "pair_loss",
     "parameter_count",
     "perplexity",
     "pick_device",
@@ -113,17 +144,23 @@ __all__ = [
     "save_model",
     "seeded",
     "self_bleu",
+    "shift_targets",
     "show",
     "stream",
     "temperature",
+    "token_loss",
     "top_k",
     "top_p",
     "train_writer",
+    "transduce",
     "write",
 ]
 
 _HOMES = {
-    "batches": "IGNORE ContinuousBatches PairBatches lengths_to_mask pad",
+    "alignment": "alignment_accuracy exact_match",
+    "attention": "AdditiveAttention DotAttention GeneralAttention ScaledDotAttention "
+    "masked_softmax",
+    "batches": "IGNORE ContinuousBatches PairBatches lengths_to_mask pad shift_targets",
     "checkpoints": "CheckpointError load_model save_model",
     "constraints": "dialogue ends_with follows must_contain must_not_contain",
     "convolution": "CausalConvolution",
@@ -137,7 +174,10 @@ _HOMES = {
     "recurrent": "GRU LSTM RNN rnn_backward rnn_forward rnn_step",
     "rules": "forbid min_p no_repeats repetition_penalty temperature top_k top_p",
     "search": "beam_search",
+    "seq2seq": "Decoder Encoder Memory Seq2Seq",
+    "teacher_forcing": "ScheduledSampling pair_loss token_loss",
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
+    "transduction": "transduce",
     "vocabulary": "BytePairVocabulary CharacterVocabulary Vocabulary WordVocabulary",
     "writers": "load_writer train_writer",
 }
