@@ -31,7 +31,7 @@ def generate(
     *,
     rules: Sequence[Rule] = (),
     greedy: bool = False,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Tensor | None = None,
     stop_id: int | None = None,
     memory: Any = None,
 ) -> Tensor:
@@ -44,7 +44,8 @@ def generate(
         prompt: ids (B, T0), T0 >= 1; moved to the model's device.
         rules: applied to the logits in order.
         generator: the source of chance, on the CPU; the same seed writes the same text, and
-            a shorter text is the beginning of a longer one.
+            a shorter text is the beginning of a longer one. Or the uniform numbers themselves,
+            (max_new_tokens, B): a row's text then does not depend on the rows beside it.
         stop_id: a row that wrote it goes on with nothing but it; all rows done ends early.
             The model and the rules may be asked for a few tokens after the end, which are
             thrown away.
@@ -158,7 +159,7 @@ def stream(
 
 
 def _check(
-    prompt: Tensor, length: int, greedy: bool, generator: torch.Generator | None
+    prompt: Tensor, length: int, greedy: bool, generator: torch.Generator | Tensor | None
 ) -> Tensor | None:
     """Refuse what cannot be written; then the uniform numbers, (length, B), or None if greedy."""
     if prompt.dim() != 2 or prompt.numel() == 0:
@@ -177,6 +178,13 @@ def _check(
             "sampling needs a source of chance: generator=torch.Generator().manual_seed(0), "
             "or greedy=True"
         )
+    if isinstance(generator, Tensor):
+        if generator.shape != (length, len(prompt)):
+            raise ValueError(
+                f"the uniform numbers have shape {tuple(generator.shape)}, needed are "
+                f"({length}, {len(prompt)}): one for each new token of each row"
+            )
+        return generator
     if generator.device.type != "cpu":
         raise ValueError(
             "the generator must be on the CPU, so that a seed writes the same text everywhere: "

@@ -31,9 +31,9 @@ def transduce(
 ) -> list[list[int]]:
     """Write a target for every source: the likeliest token each time, drawn, or by a beam.
 
-    Sources of like length are read together, so little of a batch is padding; what is written
-    for a source does not depend on which others it was read with. For sampling, though, the
-    numbers of chance are dealt out batch by batch.
+    Sources of like length are read together, so little of a batch is padding. What is written
+    for a source does not depend on which others it was read with, nor on the batch size: the
+    numbers of chance are drawn for all sources before the first is read.
 
     Args:
         model: has `encode(source, mask)` and keeps the protocol, as `Seq2Seq` does.
@@ -59,6 +59,10 @@ def transduce(
     device = next(model.parameters()).device
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     targets: list[list[int]] = [[] for _ in sources]
+    numbers = None
+    if generator is not None:
+        shape = max_new_tokens, len(sources)
+        numbers = torch.rand(shape, generator=generator, dtype=torch.float64)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         source, mask = (part.to(device) for part in pad([sources[i] for i in chosen], padding_id))
@@ -82,8 +86,8 @@ def transduce(
                 prompt,
                 max_new_tokens,
                 rules=rules,
-                greedy=generator is None,
-                generator=generator,
+                greedy=numbers is None,
+                generator=None if numbers is None else numbers[:, chosen],
                 stop_id=eos_id,
                 memory=memory,
             )

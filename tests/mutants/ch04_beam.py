@@ -168,6 +168,71 @@ def parents_of_a_flat_batch(scores, log_probs, ended, stop_id):
     return best, parents + torch.arange(len(scores))[:, None] * scores.size(1), tokens
 
 
+@wrong("04.4", "a stop_id of 0 is taken for none")
+def asks_if_stop_id(scores, log_probs, ended, stop_id):
+    if stop_id:
+        log_probs = held(log_probs, ended, stop_id)
+    return choose(scores[:, :, None] + log_probs)
+
+
+@wrong("04.4", "counted from 1")
+def parents_from_one(scores, log_probs, ended, stop_id):
+    best, parents, tokens = choose(scores[:, :, None] + held(log_probs, ended, stop_id))
+    return best, parents + 1, tokens
+
+
+@wrong("04.4", "a score of -inf is turned into 0")
+def no_infinities(scores, log_probs, ended, stop_id):
+    scores = torch.where(scores.isinf(), 0.0, scores)
+    return choose(scores[:, :, None] + held(log_probs, ended, stop_id))
+
+
+@wrong("04.4", "V follow each other for a parent")
+def remainder_for_parent(scores, log_probs, ended, stop_id):
+    totals = scores[:, :, None] + held(log_probs, ended, stop_id)
+    best, place = totals.flatten(1).topk(scores.size(1))
+    return best, place % scores.size(1), place // scores.size(1)
+
+
+@wrong("04.4", "the scores are subtracted")
+def subtracts_scores(scores, log_probs, ended, stop_id):
+    return choose(held(log_probs, ended, stop_id) - scores[:, :, None])
+
+
+@wrong("04.4", "the new tokens' alone")
+def as_the_model_says(scores, log_probs, ended, stop_id):
+    _, parents, tokens = choose(scores[:, :, None] + held(log_probs, ended, stop_id))
+    place = parents * log_probs.size(2) + tokens
+    return log_probs.flatten(1).gather(1, place), parents, tokens
+
+
+@wrong("04.4", "only the best beam goes on")
+def from_beam_zero(scores, log_probs, ended, stop_id):
+    totals = scores[:, :, None] + held(log_probs, ended, stop_id)
+    best, tokens = totals[:, 0].topk(scores.size(1))
+    return best, torch.zeros_like(tokens), tokens
+
+
+@wrong("04.4", "normalised among themselves")
+def scores_that_add_up_to_one(scores, log_probs, ended, stop_id):
+    best, parents, tokens = choose(scores[:, :, None] + held(log_probs, ended, stop_id))
+    return best - best.logsumexp(1, keepdim=True), parents, tokens
+
+
+@wrong("04.4", "all beams are held")
+def one_ends_all(scores, log_probs, ended, stop_id):
+    some = ended.any(1, keepdim=True).expand_as(ended)
+    return choose(scores[:, :, None] + held(log_probs, some, stop_id))
+
+
+@wrong("04.4", "counted twice")
+def score_for_stop(scores, log_probs, ended, stop_id):
+    if stop_id is not None:
+        log_probs = log_probs.masked_fill(ended[:, :, None], GONE)
+        log_probs[:, :, stop_id] = torch.where(ended, scores, log_probs[:, :, stop_id])
+    return choose(scores[:, :, None] + log_probs)
+
+
 @wrong("04.4", "minidistill.search.beam_step may not be used here")
 def the_packages_own(scores, log_probs, ended, stop_id):
     from minidistill.search import beam_step
@@ -211,3 +276,29 @@ def each_beams_best_first(scores, log_probs, ended, stop_id):
     free, tokens = held(log_probs, ended, stop_id).topk(few, -1)  # no beam gives more than K
     best, place = (scores[..., None] + free).view(B, -1).topk(K)
     return best, place // few, tokens.view(B, -1).gather(1, place)
+
+
+@right("04.4")
+def with_numpy(scores, log_probs, ended, stop_id):
+    import numpy as np
+
+    totals = (scores[..., None] + log_probs).numpy().copy()
+    for row, beam in np.argwhere(ended.numpy()) if stop_id is not None else ():
+        totals[row, beam] = GONE
+        totals[row, beam, stop_id] = scores[row, beam].item()
+    flat = totals.reshape(len(totals), -1)
+    place = np.argsort(-flat, axis=1, kind="stable")[:, : scores.size(1)]
+    parents, tokens = np.unravel_index(place, totals.shape[1:])
+    best = np.take_along_axis(flat, place, 1)
+    return torch.from_numpy(best), torch.from_numpy(parents), torch.from_numpy(tokens)
+
+
+@right("04.4")
+def numbered_candidates(scores, log_probs, ended, stop_id):
+    B, K, V = log_probs.shape
+    parents = torch.arange(K).repeat_interleave(V).expand(B, -1)
+    tokens = torch.arange(V).repeat(K).expand(B, -1)
+    totals = scores.gather(1, parents) + held(log_probs, ended, stop_id).reshape(B, -1)
+    best, place = totals.sort(dim=1, descending=True)
+    best, place = best[:, :K], place[:, :K]
+    return best, parents.gather(1, place), tokens.gather(1, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import torch
 
@@ -139,6 +140,41 @@ def a_share_for_each_size(sequences, n):
 def remembers(sequences, n, _seen=[]):  # noqa: B006
     _seen += every(sequences, n)
     return len(set(_seen)) / len(_seen)
+
+
+@wrong("04.5", "every n-gram counts as different")
+def tensors_in_a_set(sequences, n):
+    texts = [torch.tensor(text) for text in sequences]
+    found = [text[i : i + n] for text in texts for i in range(len(text) - n + 1)]
+    return len(set(found)) / len(found)
+
+
+@wrong("04.5", "a text shorter than n is counted as an n-gram")
+def short_texts_count(sequences, n):
+    found = [gram for text in sequences for gram in grams(text, n) or [tuple(text)]]
+    return len(set(found)) / len(found)
+
+
+@wrong("04.5", "counts as one n-gram in the number of all")
+def at_least_one_each(sequences, n):
+    return len(set(every(sequences, n))) / sum(max(1, len(t) - n + 1) for t in sequences)
+
+
+@wrong("04.5", "pairs are counted whatever n is")
+def always_pairs(sequences, n):
+    found = [pair for text in sequences for pair in pairwise(text)]
+    return len(set(found)) / len(found)
+
+
+@wrong("04.5", "the pieces are one token too short")
+def slices_too_short(sequences, n):
+    found = [tuple(t[i : i + n - 1]) for t in sequences for i in range(len(t) - n + 1)]
+    return len(set(found)) / len(found)
+
+
+@wrong("04.5", "equal texts are counted as one")
+def each_text_once(sequences, n):
+    return by_counter({tuple(text) for text in sequences}, n)
 
 
 @wrong("04.5", "minidistill.metrics.distinct may not be used here")

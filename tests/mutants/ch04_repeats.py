@@ -204,6 +204,107 @@ def past_the_end(logits, tokens, n):
     return blocking(logits, tokens, follows)
 
 
+@wrong("04.3", "what an earlier rule removed is forgotten")
+def counts_the_blocked(logits, tokens, n):
+    kept = logits.clone()
+    for b, text in enumerate(tokens.tolist()):
+        starts = range(len(text) - n + 1)
+        end = text[len(text) - n + 1 :]
+        gone = {text[i + n - 1] for i in starts if text[i : i + n - 1] == end}
+        if len(gone) < logits.size(1):
+            kept[b, list(gone)] = GONE
+    return kept
+
+
+@wrong("04.3", "compared backwards")
+def from_the_end_backwards(logits, tokens, n):
+    def follows(text):
+        end = [text[-1 - i] for i in range(min(n - 1, len(text)))]
+        for i in range(len(text) - n + 1):
+            if text[i : i + n - 1] == end:
+                yield text[i + n - 1]
+
+    return blocking(logits, tokens, follows)
+
+
+@wrong("04.3", "all tokens of the n-gram are blocked")
+def the_whole_gram(logits, tokens, n):
+    def follows(text):
+        for i in range(len(text) - n + 1):
+            if text[i : i + n - 1] == text[len(text) - n + 1 :]:
+                yield from text[i : i + n]
+
+    return blocking(logits, tokens, follows)
+
+
+@wrong("04.3", "a text of exactly n tokens")
+def needs_one_more(logits, tokens, n):
+    return logits if tokens.size(1) <= n else every_place(logits, tokens, n)
+
+
+@wrong("04.3", "share tokens with the end of the text")
+def clear_of_the_end(logits, tokens, n):
+    def follows(text):
+        earlier = text[: len(text) - n + 1]
+        for i in range(len(earlier) - n + 1):
+            if earlier[i : i + n - 1] == text[len(text) - n + 1 :]:
+                yield earlier[i + n - 1]
+
+    return blocking(logits, tokens, follows)
+
+
+@wrong("04.3", "the last of the n - 1 tokens is blocked")
+def index_one_too_small(logits, tokens, n):
+    def follows(text):
+        for i in range(len(text) - n + 1):
+            if text[i : i + n - 1] == text[len(text) - n + 1 :]:
+                yield text[i + n - 2]
+
+    return blocking(logits, tokens, follows)
+
+
+@wrong("04.3", "one token that agrees is taken for all")
+def any_for_all(logits, tokens, n):
+    if tokens.size(1) < n:
+        return logits
+    grams = tokens.unfold(1, n, 1)
+    same = grams[:, :, :-1] == tokens[:, None, tokens.size(1) - n + 1 :]
+    same = same.any(-1) if n > 1 else same.all(-1)
+    kept = logits.clone()
+    for b in range(len(kept)):
+        kept[b, grams[b, same[b], -1]] = GONE
+    return whole_rows_back(kept, logits)
+
+
+@wrong("04.3", "only the last token is compared")
+def end_of_each_gram(logits, tokens, n):
+    def follows(text):
+        return (
+            text[i + n - 1]
+            for i in range(len(text) - n + 1)
+            if n == 1 or text[i + n - 2] == text[-1]
+        )
+
+    return blocking(logits, tokens, follows)
+
+
+@wrong("04.3", "takes back what another place has blocked")
+def scattered_verdicts(logits, tokens, n):
+    if tokens.size(1) < n:
+        return logits
+    grams = tokens.unfold(1, n, 1)
+    same = (grams[:, :, :-1] == tokens[:, None, tokens.size(1) - n + 1 :]).all(-1)
+    gone = torch.zeros_like(logits, dtype=torch.bool)
+    for place in range(grams.size(1)):
+        gone.scatter_(1, grams[:, place, -1:], same[:, place, None])
+    return whole_rows_back(logits.masked_fill(gone, GONE), logits)
+
+
+@wrong("04.3", "the first row's text is read for all rows")
+def row_zero(logits, tokens, n):
+    return every_place(logits, tokens[:1].expand_as(tokens), n)
+
+
 @wrong("04.3", "minidistill.rules.block_repeats may not be used here")
 def the_packages_own(logits, tokens, n):
     from minidistill.rules import block_repeats
@@ -239,6 +340,7 @@ def tries_every_token(logits, tokens, n):
     for b, text in enumerate(tokens.tolist()):
         grams = {tuple(text[i : i + n]) for i in range(len(text) - n + 1)}
         gone = [w for w in range(logits.size(1)) if tuple([*text, w][-n:]) in grams]
-        if len(gone) < logits.size(1):
-            kept[b, gone] = GONE
+        kept[b, gone] = GONE
+        if kept[b].max() == GONE:
+            kept[b] = logits[b]
     return kept

@@ -12,7 +12,7 @@ GONE = -torch.inf
 
 
 def kth(logits, k):
-    return logits.topk(k).values[..., -1:]
+    return logits.topk(min(k, logits.size(-1))).values[..., -1:]
 
 
 @wrong("04.1", "one token too few stays")
@@ -143,9 +143,59 @@ def the_packages_own(logits, k):
     return rules.keep_top_k(logits, k)
 
 
+@wrong("04.1", "k larger than V")
+def more_than_all(logits, k):
+    return logits.masked_fill(logits < logits.topk(k).values[:, -1:], GONE)
+
+
+@wrong("04.1", "the logits is None")
+def returns_only_where_it_cuts(logits, k):
+    if k <= logits.size(-1):
+        return logits.masked_fill(logits < kth(logits, k), GONE)
+
+
+@wrong("04.1", "equal logits are counted as one")
+def k_different_values(logits, k):
+    rows = []
+    for row in logits:
+        best = sorted(set(row.tolist()), reverse=True)[:k]
+        rows.append(row.masked_fill(row < best[-1], GONE))
+    return torch.stack(rows)
+
+
+@wrong("04.1", "kthvalue counts from the smallest")
+def from_the_smallest(logits, k):
+    least = logits.kthvalue(min(k, logits.size(-1)), dim=-1, keepdim=True).values
+    return logits.masked_fill(logits < least, GONE)
+
+
+@wrong("04.1", "the highest limit of all rows")
+def highest_limit(logits, k):
+    return logits.masked_fill(logits < kth(logits, k).max(), GONE)
+
+
+@wrong("04.1", "the smallest logit of the row")
+def lowest_for_the_others(logits, k):
+    return torch.where(logits < kth(logits, k), logits.amin(1, keepdim=True), logits)
+
+
+@wrong("04.1", "only one row is treated")
+def returns_inside_the_loop(logits, k):
+    kept = logits.clone()
+    for row in kept:
+        row[row < heapq.nlargest(k, row.tolist())[-1]] = GONE
+        return kept
+
+
+@right("04.1")
+def minus_infinity_added(logits, k):
+    kept = logits >= kth(logits, k)
+    return logits + kept.to(logits.dtype).log()
+
+
 @right("04.1")
 def by_sorting(logits, k):
-    least = torch.sort(logits, dim=-1, descending=True).values[:, k - 1]
+    least = torch.sort(logits, dim=-1, descending=True).values[:, :k][:, -1]
     return torch.where(logits >= least.unsqueeze(1), logits, float("-inf"))
 
 
@@ -166,5 +216,7 @@ def by_counting_the_better(logits, k):
 @right("04.1")
 def by_kthvalue(logits, k):
     V = logits.size(-1)
+    if k > V:
+        return logits
     least, _ = logits.kthvalue(V - k + 1, dim=-1, keepdim=True)
     return logits.masked_fill(~(logits >= least), GONE)

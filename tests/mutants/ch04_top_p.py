@@ -175,11 +175,75 @@ def the_packages_nucleus(logits, p):
     return keep_top_p(logits, p)
 
 
+@wrong("04.2", "at p = 1 all tokens stay")
+def rounding_at_one(logits, p):
+    ranked, order = logits.sort(dim=-1, descending=True, stable=True)
+    mask = ranked.softmax(-1).cumsum(-1) >= p
+    mask[:, 1:] = mask[:, :-1].clone()
+    mask[:, 0] = False
+    return logits.masked_fill(mask.scatter(-1, order, mask), GONE)
+
+
+@wrong("04.2", "roll brings the last place round")
+def rolled(logits, p):
+    def gone(q, p):
+        return (q.cumsum(-1) >= p).roll(1, -1)
+
+    return logits.clone() if p == 1 else nucleus(logits, p, gone)
+
+
+@wrong("04.2", "the sum runs down the columns")
+def cumsum_over_the_batch(logits, p):
+    return nucleus(logits, p, lambda q, p: q.cumsum(0) - q >= p)
+
+
+@wrong("04.2", "the larger id is kept")
+def least_likely_removed_first(logits, p):
+    ranked, order = logits.sort(dim=-1)
+    mask = ranked.softmax(-1).cumsum(-1) <= 1 - p
+    mask[:, -1] = False
+    return logits.masked_fill(mask.scatter(-1, order, mask), GONE)
+
+
+@wrong("04.2", "the softmax is taken down the columns")
+def softmax_over_the_batch(logits, p):
+    q, order = logits.softmax(0).sort(dim=-1, descending=True, stable=True)
+    mask = q.cumsum(-1) - q >= p
+    return logits.masked_fill(torch.zeros_like(mask).scatter(-1, order, mask), GONE)
+
+
+@wrong("04.2", "one softmax over the whole batch")
+def softmax_of_everything(logits, p):
+    q = logits.exp() / logits.exp().sum()
+    q, order = q.sort(dim=-1, descending=True, stable=True)
+    mask = q.cumsum(-1) - q >= p
+    return logits.masked_fill(torch.zeros_like(mask).scatter(-1, order, mask), GONE)
+
+
+@right("04.2")
+def sorted_and_put_back(logits, p):
+    order = logits.argsort(dim=-1, descending=True, stable=True)
+    ranked = logits.gather(1, order)
+    total = torch.nn.functional.pad(ranked.softmax(-1).cumsum(-1), (1, 0))[:, :-1]
+    ranked = ranked.masked_fill((total >= p) & (p != 1), GONE)
+    return ranked.gather(1, order.argsort(dim=-1))
+
+
+@right("04.2")
+def row_by_row_with_slices(logits, p):
+    kept = torch.full_like(logits, GONE)
+    for row, values in zip(kept, logits, strict=True):
+        ranked, order = torch.sort(values, stable=True, descending=True)
+        few = len(values) if p == 1 else int((ranked.softmax(0).cumsum(0) < p).sum()) + 1
+        row[order[:few]] = ranked[:few]
+    return kept
+
+
 @right("04.2")
 def sum_before_each(logits, p):
     ranked, order = torch.sort(logits, descending=True, stable=True, dim=-1)
     q = torch.softmax(ranked, -1)
-    kept = torch.where(q.cumsum(-1) - q < p, ranked, GONE)
+    kept = torch.where((q.cumsum(-1) - q < p) | (p == 1), ranked, GONE)
     return torch.empty_like(logits).scatter_(-1, order, kept)
 
 
@@ -188,7 +252,7 @@ def argsort_of_argsort(logits, p):
     order = torch.argsort(logits, dim=-1, descending=True, stable=True)
     q = logits.softmax(-1).gather(-1, order)
     count = 1 + (q.cumsum(-1)[:, :-1] < p).sum(-1, keepdim=True)
-    return logits.masked_fill(order.argsort(-1) >= count, GONE)
+    return logits.masked_fill((order.argsort(-1) >= count) & (p < 1), GONE)
 
 
 @right("04.2")
@@ -199,7 +263,7 @@ def with_python_loops(logits, p):
         weights = [math.exp(v - top) for v in values]
         total = 0.0
         for i in sorted(range(len(values)), key=lambda i: -values[i]):
-            if total >= p * sum(weights):
+            if p < 1 and total >= p * sum(weights):
                 break
             kept[row, i] = logits[row, i]
             total += weights[i]

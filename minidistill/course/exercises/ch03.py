@@ -168,7 +168,7 @@ EXERCISES = (
         purpose="reads a whole text at once, without looking ahead",
         reference=causal_convolution,
         hints=(
-            "Put (K-1) * dilation steps of zeros before the text (torch.cat along dimension 1). "
+            "Put `past`, which the first lines make, before the text: torch.cat([past, x], dim=1). "
             "In this longer text, step t of the old one stands at t + (K-1) * dilation.",
             "What tap k reads, for all t at once, is a slice of the longer text that begins at "
             "k * dilation and has T steps: text[:, k * dilation : k * dilation + T].",

@@ -15,7 +15,7 @@ from minidistill.course.exercises.ch02_shared import (
     ragged_mask,
     without_mask,
 )
-from minidistill.course.exercises.ch03_backward_mistakes import MISTAKES
+from minidistill.course.exercises.ch03_backward_mistakes import MISTAKES, PAIRS
 from minidistill.course.exercises.ch03_forward import Inputs, sequence
 from minidistill.lstm import lstm_backward, lstm_forward
 
@@ -37,15 +37,17 @@ def _case(answer: Answer, dh: Tensor, dc: Tensor, inputs: Inputs, mask: Tensor |
         without_mask(answer, *given[:8])
     else:
         _zero_at_padding(answer, given)
-    names, sentences = f"({', '.join(_WHAT)})", {sentence for sentence, _ in MISTAKES}
+    names = f"({', '.join(_WHAT)})"
+    known = [*MISTAKES, *PAIRS] if len(dh) == 1 else MISTAKES  # pairs are many: not for long walks
 
     def against(*probe: object) -> object:
-        return compare(answer, lstm_backward, given, names, mistakes=MISTAKES, probes=[probe])
+        return compare(answer, lstm_backward, given, names, mistakes=known, probes=[probe])
 
     try:
         got = against(*probe)
     except Wrong as wrong:
-        if len(dh) == 1 and str(wrong) not in sentences:  # two mistakes: one shows in one step
+        if len(dh) == 1 and str(wrong) not in {sentence for sentence, _ in known}:
+            # Two mistakes of which one shows in one step.
             one, two = numbers(rng, 1, 3, 2), numbers(rng, 3, 2)
             against(*_given(one, two, sequence(rng, 1, 3, 2), None))
         raise
@@ -82,9 +84,26 @@ def backward_hidden_only(answer: Answer, rng: torch.Generator) -> None:
 
 
 def backward_cell_only(answer: Answer, rng: torch.Generator) -> None:
-    """a loss on the last cell alone: the cell's own road."""
+    """a loss on the last cell alone: the cell's own road, and gates that are shut."""
     dh = torch.zeros(7, 3, 5, dtype=torch.float64)
     _case(answer, dh, numbers(rng, 3, 5), sequence(rng, 7, 3, 5), None)
+    _shut_gates(answer, rng)
+
+
+def _shut_gates(answer: Answer, rng: torch.Generator) -> None:
+    """Gates that are 0 or 1 to the last digit: whoever divides by one gets NaN."""
+    a, h0, c0, W = sequence(rng, 3, 2, 5)
+    dh, dc = numbers(rng, 3, 2, 5), numbers(rng, 2, 5)
+    given = _given(dh, dc, (a * 10000, h0, c0, W), None)
+    got = answer(*given)
+    if isinstance(got, (list, tuple)) and any(
+        isinstance(part, Tensor) and not bool(part.isfinite().all()) for part in got
+    ):
+        raise Wrong(
+            "a gate may be exactly 0, and your code divides by one (h / o, or (c - f c) / i): "
+            "compute tanh(c) from the cells, and take each factor as it is kept"
+        )
+    compare(answer, lstm_backward, given, f"({', '.join(_WHAT)})")
 
 
 def backward_ragged(answer: Answer, rng: torch.Generator) -> None:

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Changes = dict[str, Callable[..., Any]]
+"""What `walk_with` takes."""
+
 Parts = SimpleNamespace
 """What the walk back works with; a mistake changes some of it beforehand.
 
 i, f, g, o, before (c_{t-1}), shown (tanh c_t), past (h_{t-1}), real, dh: (T, B, ...);
 dc (B, H); W (4H, H); slopes: four of (T, B, H), what g_c or g_h is multiplied with;
-to_cell, road: (T, B, H), how g_h reaches the cell, and how g_c goes on.
+to_cell, road: (T, B, H), how g_h reaches the cell, and how g_c goes on; places: the order of the
+blocks in da; early: g_h of the first step before its product, once the walk is over.
 """
 
 
@@ -50,8 +54,20 @@ def parts_of(
         **{"h_road": True, "c_road": True, "pile": False, "forwards": False, "stop": 0},
         **{"pass_h": True, "pass_c": True, "zero": True, "o_from_cell": False},
         **{"dc_always": False, "road_first": False, "late": False},
-        **{"leak": False, "f_at_padding": False},
+        **{
+            "leak": False,
+            "f_at_padding": False,
+            "leak_da": False,
+            "old_road": False,
+            "road_before": False,
+        },
+        **{"places": (0, 1, 2, 3), "gates": gates, "mask": mask},
     )
+
+
+def of_gates(p: Parts, gates: Tensor) -> dict[str, Any]:
+    """All parts anew, from other gates."""
+    return vars(parts_of(p.dh, p.dc, p.states, p.cells, gates, p.h0, p.c0, p.W, p.mask))
 
 
 def walk(p: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -66,12 +82,16 @@ def walk(p: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             g_c = g_c + p.dc
         into = g_h * p.to_cell[t] * (1 if p.leak else p.real[t])
         new_c = g_c + into if p.c_road else into + (p.dc if t == len(p.dh) - 1 else 0)
-        if p.road_first:
-            new_c = g_c * p.road[t] + into
+        if p.road_first or p.road_before:
+            new_c = g_c * p.road[t] + into * (p.road[t] if p.road_before else 1)
         for_o = new_c if p.o_from_cell else g_h
         slopes = [slope[t] * (p.real[t] if p.zero else 1) for slope in p.slopes]
-        da[t] = torch.cat([*[new_c * slope for slope in slopes[:3]], for_o * slopes[3]], -1)
-        on_c = new_c if p.road_first else new_c * p.road[t]
+        for_da = g_c + g_h * p.to_cell[t] if p.leak_da else new_c
+        blocks = [*[for_da * slope for slope in slopes[:3]], for_o * slopes[3]]
+        da[t] = torch.cat([blocks[place] for place in p.places], -1)
+        on_c = (g_c if p.old_road else new_c) * p.road[t]
+        on_c = new_c if p.road_first or p.road_before else on_c
+        p.early = g_h
         back = da[t] @ p.W
         back = back + g_h if p.pile else back + own if p.late else back
         g_h = torch.where(p.real[t], back, g_h) if p.pass_h else back * p.real[t]
@@ -85,38 +105,44 @@ def weight_gradient(da: Tensor, past: Tensor) -> Tensor:
     return torch.einsum("tbi,tbj->ij", da, past)
 
 
-def with_values(**values: Any) -> Callable[..., Any]:
-    """The walk with plain values exchanged."""
-    return with_change(lambda p: values)
+def walk_with(
+    result: Callable[..., Any] = lambda da, dh0, dc0, dW, p: (da, dh0, dc0, dW), **changes: Any
+) -> Callable[..., Any]:
+    """The walk with parts exchanged.
 
-
-def with_change(change: Callable[[Parts], dict[str, Any]]) -> Callable[..., Any]:
-    """The walk with values exchanged that depend on the others."""
+    Args:
+        result: what is returned, from the right gradients and the parts.
+        changes: under any name, a function that gives other parts from those so far.
+    """
 
     def mistaken(*args: Any) -> Any:
         p = parts_of(*args)
-        vars(p).update(change(p))
-        return walk(p)
+        for change in changes.values():
+            vars(p).update(change(p))
+        return result(*walk(p), p)
 
     return mistaken
 
 
-def with_slope(which: int, rule: Callable[[Parts], Tensor]) -> Callable[..., Any]:
-    """The walk with the factor of one block (i, f, g or o) exchanged."""
+def values(**others: Any) -> Changes:
+    """Plain values exchanged."""
+    return {name: lambda p, name=name, other=other: {name: other} for name, other in others.items()}
+
+
+def part(name: str, rule: Callable[[Parts], Any]) -> Changes:
+    """One part exchanged for another that depends on the rest."""
+    return {name: lambda p: {name: rule(p)}}
+
+
+def slope(which: int, rule: Callable[[Parts], Tensor]) -> Changes:
+    """The factor of one block (i, f, g or o) exchanged."""
 
     def change(p: Parts) -> dict[str, Any]:
-        slopes = list(p.slopes)
-        slopes[which] = rule(p)
-        return {"slopes": slopes}
+        return {"slopes": [*p.slopes[:which], rule(p), *p.slopes[which + 1 :]]}
 
-    return with_change(change)
+    return {f"slope_{which}": change}
 
 
-def with_result(change: Callable[..., Any]) -> Callable[..., Any]:
+def result(change: Callable[..., Any]) -> Changes:
     """A mistake made with the right result: change(da, dh0, dc0, dW, p)."""
-
-    def mistaken(*args: Any) -> Any:
-        p = parts_of(*args)
-        return change(*walk(p), p)
-
-    return mistaken
+    return {"result": change}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import Mistake, compare
-from minidistill.course.exercise import Wrong
+from minidistill.course.exercise import Wrong, agrees
 from minidistill.course.exercises.ch02_shared import (
     keeps_type,
     mask_with_holes,
@@ -17,7 +17,15 @@ from minidistill.course.exercises.ch02_shared import (
     ragged_mask,
     without_mask,
 )
-from minidistill.course.exercises.ch03_forward_mistakes import MISTAKES
+from minidistill.course.exercises.ch03_forward_loop import loop_with
+from minidistill.course.exercises.ch03_forward_masks import MASKS
+from minidistill.course.exercises.ch03_forward_mistakes import (
+    MASK_PAIRS,
+    MISTAKES,
+    PAIRS,
+    SINGLES,
+)
+from minidistill.course.exercises.ch03_pairs import together
 from minidistill.course.exercises.ch03_step import cut_by_entries
 from minidistill.lstm import lstm_forward
 
@@ -54,22 +62,70 @@ def _settling(function: Any) -> Any:
     return settling
 
 
-_MISTAKES: list[Mistake] = [(sentence, _settling(function)) for sentence, function in MISTAKES]
+def _settled(mistakes: list[Mistake]) -> list[Mistake]:
+    return [(sentence, _settling(function)) for sentence, function in mistakes]
 
 
-def _case(answer: Answer, inputs: Inputs, mask: Tensor | None) -> None:
+_SINGLE, _TWO = _settled(MISTAKES), _settled(MISTAKES + PAIRS)
+_TWO_MASKED = _settled(MISTAKES + MASK_PAIRS)
+
+
+def _probe(masked: bool) -> tuple:
     rng = torch.Generator().manual_seed(7)
-    probe = (*sequence(rng, 5, 3, 2), None if mask is None else mask_with_holes(rng, 5, 3))
+    return (*sequence(rng, 5, 3, 2), mask_with_holes(rng, 5, 3) if masked else None)
+
+
+def _with_its_mask(answer: Answer, sentence: str) -> str:
+    """The sentence, and beside it the mistake that the same answer makes with a mask."""
+    args = _probe(masked=True)
+    try:
+        got = answer(*args)
+    except Wrong:
+        return sentence
+    for parts in (parts for text, parts in SINGLES if text == sentence):
+        if agrees(got, _settling(loop_with(**parts))(*args)):
+            return sentence
+        for other, masking in MASKS:
+            if not parts.keys() & masking.keys():
+                value = _settling(loop_with(**parts, **masking))(*args)
+                if agrees(got, value):
+                    return together(sentence, other)
+    return sentence
+
+
+def _finite_gates(result: Any, mask: Tensor) -> None:
+    """What the gates hold at padding does not matter, as long as it is a number."""
+    if not isinstance(result, (list, tuple)) or len(result) != 3:
+        return
+    gates = result[2]
+    if not isinstance(gates, Tensor) or gates.dim() != 3 or gates.shape[:2] != mask.shape:
+        return
+    if bool(gates[mask].isfinite().all()) and not bool(gates[~mask].isfinite().all()):
+        raise Wrong(
+            "the gates hold NaN or infinity at padding: any finite number may stand there, but "
+            "NaN times 0 is NaN, and would spoil the way back"
+        )
+
+
+def _case(
+    answer: Answer, inputs: Inputs, mask: Tensor | None, known: list[Mistake] = _SINGLE
+) -> None:
+    settling = _settling(answer)
     if mask is None:
         without_mask(cut_by_entries(answer), *inputs)
-    got = compare(
-        _settling(answer),
-        _settling(lstm_forward),
-        (*inputs, mask),
-        f"({', '.join(_WHAT)})",
-        mistakes=_MISTAKES,
-        probes=[probe],
-    )
+    else:
+        _finite_gates(answer(*inputs, mask), mask)
+    try:
+        got = compare(
+            settling,
+            _settling(lstm_forward),
+            (*inputs, mask),
+            f"({', '.join(_WHAT)})",
+            mistakes=known,
+            probes=[_probe(mask is not None)],
+        )
+    except Wrong as wrong:
+        raise Wrong(_with_its_mask(settling, str(wrong)) if mask is None else str(wrong)) from None
     for name, value in zip(_WHAT, got, strict=True):
         keeps_type(value, inputs[0], name)
 
@@ -78,22 +134,22 @@ def forward_by_hand(answer: Answer, rng: torch.Generator) -> None:
     """two steps of one entry, worked by hand."""
     a = torch.tensor([[[0.5, 2.0, -0.3, 1.0]], [[-1.0, 0.4, 2.0, -0.6]]])
     W_hh = torch.tensor([[0.7], [0.1], [-0.9], [0.4]])
-    _case(answer, (a, torch.tensor([[0.2]]), torch.tensor([[-0.5]]), W_hh), None)
+    _case(answer, (a, torch.tensor([[0.2]]), torch.tensor([[-0.5]]), W_hh), None, _TWO)
 
 
 def forward_uneven(answer: Answer, rng: torch.Generator) -> None:
     """T = 7, B = 3, H = 5, no mask."""
-    _case(answer, sequence(rng, 7, 3, 5), None)
+    _case(answer, sequence(rng, 7, 3, 5), None, _TWO)
 
 
 def forward_ragged(answer: Answer, rng: torch.Generator) -> None:
     """ragged rows: at padding the hidden state and the cell stay what they were."""
-    _case(answer, sequence(rng, 7, 3, 5), ragged_mask(rng, 7, 3))
+    _case(answer, sequence(rng, 7, 3, 5), ragged_mask(rng, 7, 3), _TWO_MASKED)
 
 
 def forward_holes(answer: Answer, rng: torch.Generator) -> None:
     """padding may stand anywhere, also before the text."""
-    _case(answer, sequence(rng, 7, 3, 5), mask_with_holes(rng, 7, 3))
+    _case(answer, sequence(rng, 7, 3, 5), mask_with_holes(rng, 7, 3), _TWO_MASKED)
 
 
 def forward_one_step(answer: Answer, rng: torch.Generator) -> None:
@@ -103,11 +159,15 @@ def forward_one_step(answer: Answer, rng: torch.Generator) -> None:
 
 
 def forward_large(answer: Answer, rng: torch.Generator) -> None:
-    """large sums give no NaN."""
+    """large sums and large cells give no NaN."""
     a, h0, c0, W = (v.float() for v in sequence(rng, 3, 2, 5))
-    got = answer(a * 1000, h0, c0, W, None)
-    if isinstance(got, (list, tuple)) and any(
-        isinstance(part, Tensor) and bool(part.isnan().any()) for part in got
-    ):
-        raise Wrong("a result is NaN: exp overflows for large sums, torch.sigmoid does not")
-    _case(answer, (a * 1000, h0, c0, W), None)
+    for inputs in ((a * 1000, h0, c0, W), (a, h0, c0 * 1000, W)):
+        got = answer(*inputs, None)
+        if isinstance(got, (list, tuple)) and any(
+            isinstance(part, Tensor) and bool(part.isnan().any()) for part in got
+        ):
+            raise Wrong(
+                "a result is NaN: exp overflows for large sums and large cells, torch.sigmoid and "
+                "torch.tanh do not"
+            )
+        _case(answer, inputs, None)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare
-from minidistill.course.exercises.ch04_beam_mistakes import MISTAKES
+from minidistill.course.exercises.ch04_beam_mistakes import MISTAKES, PAIRS
 from minidistill.search import beam_step
 
 
@@ -22,6 +22,7 @@ PROBES = (
     (*_inputs(_RNG, 3, 4, 7), None),
     (*_inputs(_RNG, 4, 5, 3, ended=0.5), 1),
     (*_inputs(_RNG, 2, 3, 5, ended=0.5), 0),
+    (*_inputs(_RNG, 2, 3, 5)[:2], torch.tensor([[False] * 3, [True, False, False]]), 2),
 )
 """Ordinary inputs on which a mistake must show itself too before it is named."""
 
@@ -32,7 +33,7 @@ def _case(answer: Answer, *inputs: Tensor | int | None) -> None:
         beam_step,
         inputs,
         "(scores, parents, tokens)",
-        mistakes=MISTAKES,
+        mistakes=(*MISTAKES, *PAIRS),
         probes=PROBES,
     )
 
@@ -63,12 +64,23 @@ def one_beam(answer: Answer, rng: torch.Generator) -> None:
     _case(answer, *_inputs(rng, 1, 3, 5), None)
 
 
+def at_the_start(answer: Answer, rng: torch.Generator) -> None:
+    """at the start only the first beam counts, the others begin at -inf."""
+    scores, log_probs, ended = _inputs(rng, 2, 3, 5)
+    scores[:, 0], scores[:, 1:] = 0.0, -torch.inf
+    _case(answer, scores, log_probs, ended, None)
+    _case(answer, scores, log_probs, ended, 2)
+
+
 def ended_beams(answer: Answer, rng: torch.Generator) -> None:
     """an ended beam goes on with stop_id alone, at no cost."""
     scores, log_probs, ended = _inputs(rng, 4, 5, 3, ended=0.5)
     ended[0, 0], ended[1] = True, torch.tensor([True, False, True, False, False])
     _case(answer, scores, log_probs, ended, 1)
     _case(answer, *_inputs(rng, 3, 4, 7, ended=0.4), 6)
+    scores, log_probs, ended = _inputs(rng, 2, 3, 5)
+    ended[0, scores[0].argmax()] = ended[1, scores[1].argmin()] = True
+    _case(answer, scores, log_probs, ended, 0)
 
 
 def nothing_or_all_ended(answer: Answer, rng: torch.Generator) -> None:

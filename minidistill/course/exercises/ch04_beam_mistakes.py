@@ -3,302 +3,235 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
-from minidistill.search import beam_step
+from minidistill.course.exercises import ch04_pairs as two
+from minidistill.course.exercises.ch04_beam_ended import ENDED, free
+from minidistill.course.exercises.ch04_pairs import Fault, Parts
 
-Step = tuple[Tensor, Tensor, Tensor]
-_Totals = Callable[[Tensor, Tensor, Tensor, int | None], Tensor]
-
-
-def _free(log_probs: Tensor, ended: Tensor, stop_id: int | None) -> Tensor:
-    """Log-probabilities where an ended beam goes on with stop_id alone, at no cost."""
-    if stop_id is None:
-        return log_probs
-    only = torch.full_like(log_probs, -torch.inf)
-    only[..., stop_id] = 0.0
-    return torch.where(ended[..., None], only, log_probs)
+Step = tuple[Tensor, ...]
 
 
-def _right(scores: Tensor, log_probs: Tensor, ended: Tensor, stop_id: int | None) -> Tensor:
-    return scores[..., None] + _free(log_probs, ended, stop_id)
-
-
-def _chosen(totals: Tensor, largest: bool = True) -> Step:
-    """The K best of (B, K, V)."""
+def _best(totals: Tensor, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The K best of (B, K, V) and their places among K * V."""
     best, place = totals.flatten(1).topk(totals.size(1), dim=1, largest=largest)
-    size = totals.size(2)
-    return best, place // size, place % size
+    return best, place
 
 
-def _by(totals: _Totals) -> Callable[..., Step]:
-    """A wrong answer from wrong totals (B, K, V), chosen from in the right way."""
-    return lambda s, q, e, stop: _chosen(totals(s, q, e, stop))
+_STEPS: Parts = {
+    "ended": free,
+    "total": lambda s, q: s[..., None] + q,
+    "choose": _best,
+    "read": lambda place, K, V: (place // V, place % V),
+    "score": lambda best, s, q, parents, tokens: best,
+    "result": lambda best, parents, tokens: (best, parents, tokens),
+}
+"""The right steps: ended beams, sums, the best and their places, parents and tokens, scores."""
 
 
-def _ended_as(change: Callable[[Tensor, Tensor, Tensor, int], Tensor]) -> Callable[..., Step]:
-    """A wrong answer that does something else with beams that have ended."""
+def _build(parts: Parts) -> Callable[..., Step]:
+    p = SimpleNamespace(**_STEPS | parts)
 
     def mistaken(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-        return _chosen(s[..., None] + q if stop is None else change(s, q, e, stop))
+        scores, price = p.ended(s, q, e, stop)
+        best, place = p.choose(p.total(scores, price))
+        _, K, V = q.shape
+        parents, tokens = p.read(place, K, V)
+        shown = p.score(best, s, (price, q), place // V, place % V)
+        return p.result(shown, parents, tokens)
 
     return mistaken
 
 
-def _stop_kept_its_price(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    only = torch.full_like(q, -torch.inf)
-    only[..., stop] = q[..., stop]
-    return s[..., None] + torch.where(e[..., None], only, q)
-
-
-def _everything_free(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    return s[..., None] + q.masked_fill(e[..., None], 0.0)
-
-
-def _only_stop_free(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    price = q.clone()
-    price[..., stop] = torch.where(e, 0.0, q[..., stop])
-    return s[..., None] + price
-
-
-def _ended_dropped(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    return s[..., None] + q.masked_fill(e[..., None], -torch.inf)
-
-
-def _from_zero(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    return (s * ~e)[..., None] + _free(q, e, stop)
-
-
-def _wrong_way_round(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    return s[..., None] + _free(q, ~e, stop)
-
-
-def _by_first_row(s: Tensor, q: Tensor, e: Tensor, stop: int) -> Tensor:
-    return s[..., None] + _free(q, e[:1].expand_as(e), stop)
-
-
-def _each_its_own(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
+def _each_its_own(totals: Tensor) -> tuple[Tensor, Tensor]:
     """Every beam goes on with its own best token."""
-    best, token = _right(s, q, e, stop).max(-1)
+    best, place = _each_its_own_unsorted(totals)
     best, order = best.sort(dim=-1, descending=True, stable=True)
-    return best, order, token.gather(1, order)
+    return best, place.gather(1, order)
 
 
-def _each_its_own_unsorted(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    best, token = _right(s, q, e, stop).max(-1)
-    return best, torch.arange(s.size(1)).expand_as(s), token
+def _each_its_own_unsorted(totals: Tensor) -> tuple[Tensor, Tensor]:
+    best, token = totals.max(-1)
+    return best, token + torch.arange(totals.size(1)) * totals.size(2)
 
 
-def _best_only(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    """Only the best beam goes on."""
-    totals = _right(s, q, e, stop)
-    first = s.argmax(1)
-    lines = torch.arange(len(s))
-    best, token = totals[lines, first].topk(s.size(1), dim=-1)
-    return best, first[:, None].expand_as(token), token
+def _from_first(totals: Tensor) -> tuple[Tensor, Tensor]:
+    """Only the beam with the number 0 goes on."""
+    best, token = totals[:, 0].topk(totals.size(1), dim=-1)
+    return best, token
 
 
-def _whole_batch(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    totals = _right(s, q, e, stop)
-    best, place = totals.flatten().topk(s.numel())
+def _whole_batch(totals: Tensor) -> tuple[Tensor, Tensor]:
     B, K, V = totals.shape
-    return best.view(B, K), (place // V % K).view(B, K), (place % V).view(B, K)
+    best, place = totals.flatten().topk(B * K)
+    return best.view(B, K), place.view(B, K) % (K * V)
 
 
-def _turned(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
+def _turned(totals: Tensor) -> tuple[Tensor, Tensor]:
     """(B, V, K) flattened, but read as (B, K, V)."""
-    best, place = _right(s, q, e, stop).transpose(1, 2).flatten(1).topk(s.size(1))
-    return best, place // q.size(2), place % q.size(2)
+    return totals.transpose(1, 2).flatten(1).topk(totals.size(1))
 
 
-def _divided_by_k(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    best, place = _right(s, q, e, stop).flatten(1).topk(s.size(1))
-    return best, place // s.size(1), place % s.size(1)
+def _backwards(totals: Tensor) -> tuple[Tensor, Tensor]:
+    best, place = _best(totals)
+    return best.flip(1), place.flip(1)
+
+
+def _over_batch(place: Tensor, K: int, V: int) -> tuple[Tensor, Tensor]:
+    return place // V + torch.arange(len(place))[:, None] * K, place % V
+
+
+def _new_only(best: Tensor, s: Tensor, q: tuple, parents: Tensor, tokens: Tensor) -> Tensor:
+    """What the new tokens cost, ended beams held."""
+    return q[0].flatten(1).gather(1, parents * q[0].size(2) + tokens)
+
+
+def _as_given(best: Tensor, s: Tensor, q: tuple, parents: Tensor, tokens: Tensor) -> Tensor:
+    """What log_probs says of the new tokens, of ended beams too."""
+    return q[1].flatten(1).gather(1, parents * q[1].size(2) + tokens)
+
+
+_BY_PLACE = "place // K and place % K: in a row of K * V places, V follow each other for a parent"
+_ITS_OWN = (
+    "every beam goes on with its own best token: the K best are chosen among all K * V "
+    "continuations of a row, two of them may have the same parent"
+)
+_ONE_BEAM = "only the best beam goes on: choose among the continuations of all K"
+_NEW_ALONE = "the scores that come back are the new tokens' alone: add the parent's"
+_SWAPPED = "parents and tokens are swapped: return scores, parents, tokens"
+_ORDER = "the results stand in another order: return scores, parents, tokens"
+
+_FAULTS: tuple[Fault, ...] = (
+    *ENDED,
+    (
+        "the scores so far are not counted: a beam's score is the sum over its whole text",
+        {"total": lambda s, q: q},
+    ),
+    (
+        "a probability is added to a logarithm (no exp here): the scores are sums of "
+        "log-probabilities",
+        {"total": lambda s, q: s[..., None] + q.exp()},
+    ),
+    (
+        "the scores are turned into probabilities and added: probabilities of one text multiply, "
+        "so their logarithms add",
+        {"total": lambda s, q: s[..., None].exp() + q.exp()},
+    ),
+    (
+        "the logarithms are multiplied: they add, as probabilities multiply",
+        {"total": lambda s, q: s[..., None] * q},
+    ),
+    (
+        "the log-probabilities are subtracted: add them",
+        {"total": lambda s, q: s[..., None] - q},
+    ),
+    ("the scores are subtracted: add them", {"total": lambda s, q: q - s[..., None]}),
+    (
+        "a score of -inf is turned into 0, the best there is: such a beam must not win",
+        {"total": lambda s, q: s.masked_fill(s == -torch.inf, 0.0)[..., None] + q},
+    ),
+    (_ITS_OWN, {"choose": _each_its_own}),
+    (_ITS_OWN, {"choose": _each_its_own_unsorted}),
+    (_ONE_BEAM, {"choose": _from_first}),
+    (
+        "the K best are chosen among all rows together: each row is a search of its own "
+        "(flatten(1), not flatten())",
+        {"choose": _whole_batch},
+    ),
+    (
+        "parents and tokens are mixed up by the order of the dimensions: flatten (K, V), so that "
+        "place = parent * V + token",
+        {"choose": _turned},
+    ),
+    (
+        "the worst continuations are chosen: the K largest sums",
+        {"choose": lambda totals: _best(totals, largest=False)},
+    ),
+    ("the best stands last: best first", {"choose": _backwards}),
+    (_BY_PLACE, {"read": lambda place, K, V: (place // K, place % K)}),
+    (_BY_PLACE, {"read": lambda place, K, V: (place % K, place // K)}),
+    (_BY_PLACE, {"read": lambda place, K, V: (place // K, place % V)}),
+    (_BY_PLACE, {"read": lambda place, K, V: (place // V, place % K)}),
+    (_BY_PLACE, {"read": lambda place, K, V: (place % K, place % V)}),
+    (
+        "the parents are fractions: place // V is a whole number, place / V is not",
+        {"read": lambda place, K, V: (place / V, place % V)},
+    ),
+    (
+        "the tokens are places among K * V: place % V is the token",
+        {"read": lambda place, K, V: (place // V, place)},
+    ),
+    (
+        "the parents are counted over the whole batch: from 0 to K - 1 in each row",
+        {"read": _over_batch},
+    ),
+    (
+        "the parents are counted from 1: from 0 to K - 1",
+        {"read": lambda place, K, V: (place // V + 1, place % V)},
+    ),
+    (
+        "the scores come back as probabilities: stay with logarithms, or a long text underflows "
+        "to 0",
+        {"score": lambda best, *rest: best.exp()},
+    ),
+    (
+        "the score is averaged with the new log-probability: add them",
+        {"score": lambda best, *rest: best / 2},
+    ),
+    (
+        "the K scores are normalised among themselves: return the sums as they are",
+        {"score": lambda best, *rest: best.log_softmax(-1)},
+    ),
+    (_NEW_ALONE, {"score": _new_only}),
+    (_NEW_ALONE, {"score": _as_given}),
+    (
+        "the scores that come back are the parents': add the new tokens'",
+        {"score": lambda best, s, q, parents, tokens: s.gather(1, parents)},
+    ),
+    (
+        "the new log-probabilities are added to the old scores in their old order: add the score "
+        "of each one's own parent",
+        {"score": lambda best, s, *rest: s + _new_only(best, s, *rest)},
+    ),
+    (
+        "the new log-probabilities are added to the old scores in their old order: add the score "
+        "of each one's own parent",
+        {"score": lambda best, s, *rest: s + _as_given(best, s, *rest)},
+    ),
+    (_SWAPPED, {"result": lambda best, parents, tokens: (best, tokens, parents)}),
+    (_ORDER, {"result": lambda best, parents, tokens: (parents, tokens, best)}),
+    (_ORDER, {"result": lambda best, parents, tokens: (tokens, parents, best)}),
+    (_ORDER, {"result": lambda best, parents, tokens: (parents, best, tokens)}),
+)
+
+
+def _from_best(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
+    """Only the best beam goes on."""
+    totals = s[..., None] + free(s, q, e, stop)[1]
+    first = s.argmax(1)
+    best, token = totals[torch.arange(len(s)), first].topk(s.size(1), dim=-1)
+    return best, first[:, None].expand_as(token), token
 
 
 def _places_in_own_best(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
     """Each beam's own K best first, whose ids are then forgotten."""
     few = min(s.size(1), q.size(2))
-    best, place = _right(s, q, e, stop).topk(few).values.flatten(1).topk(s.size(1))
+    totals = s[..., None] + free(s, q, e, stop)[1]
+    best, place = totals.topk(few).values.flatten(1).topk(s.size(1))
     return best, place // few, place % few
 
 
-def _fractions(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    best, place = _right(s, q, e, stop).flatten(1).topk(s.size(1))
-    return best, place / q.size(2), place % q.size(2)
-
-
-def _stop_free_for_all(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    price = q.masked_fill(e[..., None], -torch.inf)
-    price[:, :, stop] = 0.0  # for None this is all of them
-    return _chosen(s[..., None] + price)
-
-
-def _places(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    best, parents, tokens = beam_step(s, q, e, stop)
-    return best, parents, parents * q.size(2) + tokens
-
-
-def _new_only(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    """Right choice, but the scores of the new tokens alone."""
-    best, parents, tokens = beam_step(s, q, e, stop)
-    return best - s.gather(1, parents), parents, tokens
-
-
-def _old_scores(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    _, parents, tokens = beam_step(s, q, e, stop)
-    return s.gather(1, parents), parents, tokens
-
-
-def _scores_not_moved(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    """The chosen tokens' costs, added to the old scores in the old order."""
-    best, parents, tokens = beam_step(s, q, e, stop)
-    return s + best - s.gather(1, parents), parents, tokens
-
-
-def _turned_round(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    best, parents, tokens = beam_step(s, q, e, stop)
-    return best.flip(1), parents.flip(1), tokens.flip(1)
-
-
-def _shuffled(order: tuple[int, int, int]) -> Callable[..., Step]:
-    def mistaken(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-        found = beam_step(s, q, e, stop)
-        return found[order[0]], found[order[1]], found[order[2]]
-
-    return mistaken
-
-
-def _flat_parents(s: Tensor, q: Tensor, e: Tensor, stop: int | None) -> Step:
-    best, parents, tokens = beam_step(s, q, e, stop)
-    return best, parents + torch.arange(len(s))[:, None] * s.size(1), tokens
-
-
 MISTAKES = (
-    (
-        "the scores so far are not counted: a beam's score is the sum over its whole text",
-        _by(lambda s, q, e, stop: _free(q, e, stop) + 0 * s[..., None]),
-    ),
-    (
-        "a probability is added to a logarithm (no exp here): the scores are sums of "
-        "log-probabilities",
-        _by(lambda s, q, e, stop: s[..., None] + _free(q, e, stop).exp()),
-    ),
-    (
-        "the scores are turned into probabilities and added: probabilities of one text multiply, "
-        "so their logarithms add",
-        _by(lambda s, q, e, stop: s[..., None].exp() + _free(q, e, stop).exp()),
-    ),
-    (
-        "the scores come back as probabilities: stay with logarithms, or a long text underflows "
-        "to 0",
-        _by(lambda s, q, e, stop: _right(s, q, e, stop).exp()),
-    ),
-    (
-        "the logarithms are multiplied: they add, as probabilities multiply",
-        _by(lambda s, q, e, stop: s[..., None] * _free(q, e, stop)),
-    ),
-    (
-        "the log-probabilities are subtracted: add them",
-        _by(lambda s, q, e, stop: s[..., None] - q),
-    ),
-    (
-        "the score is averaged with the new log-probability: add them",
-        _by(lambda s, q, e, stop: _right(s, q, e, stop) / 2),
-    ),
-    (
-        "ended beams go on writing: after stop_id an ended beam goes on with stop_id alone, at no "
-        "cost",
-        _ended_as(lambda s, q, e, stop: s[..., None] + q),
-    ),
-    (
-        "an ended beam pays for each further stop_id: it costs nothing (log-probability 0)",
-        _ended_as(_stop_kept_its_price),
-    ),
-    (
-        "an ended beam goes on with every token at no cost: with stop_id alone, the others are "
-        "-torch.inf",
-        _ended_as(_everything_free),
-    ),
-    (
-        "an ended beam may go on with other tokens besides stop_id: those are -torch.inf",
-        _ended_as(_only_stop_free),
-    ),
-    (
-        "ended beams are thrown away: they keep their score and stay in the race",
-        _ended_as(_ended_dropped),
-    ),
-    (
-        "an ended beam's score becomes 0, the best there is: it keeps the score it had",
-        _ended_as(_from_zero),
-    ),
-    (
-        "the beams that have not ended are held, and the ended ones go on: the other way round",
-        _ended_as(_wrong_way_round),
-    ),
-    (
-        "the first row's ended beams count for all rows: each row has its own",
-        _ended_as(_by_first_row),
-    ),
-    (
-        "every beam goes on with its own best token: the K best are chosen among all K * V "
-        "continuations of a row, two of them may have the same parent",
-        _each_its_own,
-    ),
-    (
-        "every beam goes on with its own best token: the K best are chosen among all K * V "
-        "continuations of a row, two of them may have the same parent",
-        _each_its_own_unsorted,
-    ),
-    ("only the best beam goes on: choose among the continuations of all K", _best_only),
-    (
-        "the K best are chosen among all rows together: each row is a search of its own "
-        "(flatten(1), not flatten())",
-        _whole_batch,
-    ),
-    (
-        "parents and tokens are mixed up by the order of the dimensions: flatten (K, V), so that "
-        "place = parent * V + token",
-        _turned,
-    ),
-    (
-        "place // K and place % K: in a row of K * V places, V follow each other for a parent",
-        _divided_by_k,
-    ),
-    (
-        "the parents are fractions: place // V is a whole number, place / V is not",
-        _fractions,
-    ),
+    *two.singles(_build, _FAULTS),
+    (_ONE_BEAM, _from_best),
     (
         "the tokens are places among each beam's own best: look up which tokens those are (gather)",
         _places_in_own_best,
     ),
-    (
-        "stop_id costs nothing for beams that have not ended, too; and where stop_id is None, "
-        "log_probs[:, :, None] = 0 changes every entry: ask `if stop_id is not None`",
-        _stop_free_for_all,
-    ),
-    ("the tokens are places among K * V: place % V is the token", _places),
-    ("the parents are counted over the whole batch: from 0 to K - 1 in each row", _flat_parents),
-    (
-        "the scores that come back are the new tokens' alone: add the parent's",
-        _new_only,
-    ),
-    ("the scores that come back are the parents': add the new tokens'", _old_scores),
-    (
-        "the new log-probabilities are added to the old scores in their old order: add the score "
-        "of each one's own parent",
-        _scores_not_moved,
-    ),
-    (
-        "the worst continuations are chosen: the K largest sums",
-        lambda s, q, e, stop: _chosen(_right(s, q, e, stop), largest=False),
-    ),
-    ("the best stands last: best first", _turned_round),
-    ("parents and tokens are swapped: return scores, parents, tokens", _shuffled((0, 2, 1))),
-    ("the results stand in another order: return scores, parents, tokens", _shuffled((1, 2, 0))),
-    ("the results stand in another order: return scores, parents, tokens", _shuffled((2, 1, 0))),
-    ("the results stand in another order: return scores, parents, tokens", _shuffled((1, 0, 2))),
 )
+
+PAIRS = tuple(two.pairs(_build, _FAULTS))
+"""Two mistakes at once."""

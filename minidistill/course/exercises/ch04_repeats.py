@@ -7,7 +7,7 @@ from torch import Tensor
 
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare
-from minidistill.course.exercises.ch04_repeats_mistakes import MISTAKES
+from minidistill.course.exercises.ch04_repeats_mistakes import MISTAKES, PAIRS
 from minidistill.course.exercises.ch04_shared import numbers, wrong_choice
 from minidistill.rules import block_repeats
 
@@ -24,6 +24,9 @@ PROBES = (
     (_LOGITS, _text(_RNG, 4, 41, 3), 4),
     (_LOGITS, _text(_RNG, 4, 5, 11), 1),
     (_LOGITS, torch.tensor([[1, 1, 1], [2, 0, 0], [7, 3, 3], [0, 4, 4]]), 2),
+    (_LOGITS[:2, :3], torch.tensor([[0, 2, 1], [0, 2, 2]]), 1),
+    (_LOGITS[:1, :3], torch.tensor([[1, 1, 0, 1, 2, 1]]), 2),
+    (torch.tensor([[1.0, -torch.inf, 0.5]]), torch.tensor([[0, 2, 2]]), 1),
 )
 """Ordinary inputs on which a mistake must show itself too before it is named."""
 
@@ -34,7 +37,7 @@ def _case(answer: Answer, logits: Tensor, tokens: Tensor, n: int) -> None:
         block_repeats,
         (logits, tokens, n),
         "the logits",
-        mistakes=MISTAKES,
+        mistakes=(*MISTAKES, *PAIRS),
         probes=PROBES,
         describe=wrong_choice,
     )
@@ -66,10 +69,12 @@ def lengths(answer: Answer, rng: torch.Generator) -> None:
 
 
 def short_texts(answer: Answer, rng: torch.Generator) -> None:
-    """a text shorter than n, or just as long: nothing to repeat yet."""
+    """a text shorter than n blocks nothing; a text of n tokens holds one run of n."""
     logits = numbers(rng, 2, 5)
     for length, n in ((1, 3), (2, 3), (2, 4), (3, 3)):
         _case(answer, logits, torch.arange(length).expand(2, length), n)
+    _case(answer, logits, torch.tensor([[3, 3, 3], [4, 1, 4]]), 3)
+    _case(answer, logits, torch.tensor([[2, 0], [1, 1]]), 2)
 
 
 def edges(answer: Answer, rng: torch.Generator) -> None:
@@ -85,3 +90,5 @@ def nothing_left(answer: Answer, rng: torch.Generator) -> None:
     logits = numbers(rng, 2, 3)
     _case(answer, logits, torch.tensor([[0, 2, 1, 0], [0, 2, 2, 0]]), 1)
     _case(answer, logits, torch.tensor([[0, 0, 1, 0, 2, 0], [1, 1, 2, 2, 1, 1]]), 2)
+    logits[0, 2] = -torch.inf  # by an earlier rule
+    _case(answer, logits, torch.tensor([[0, 1, 1], [0, 1, 1]]), 1)

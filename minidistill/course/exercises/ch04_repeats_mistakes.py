@@ -2,257 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
-from minidistill.rules import block_repeats
+from minidistill.course.exercises import ch04_pairs as two
+from minidistill.course.exercises.ch04_pairs import Fault, Parts
+from minidistill.course.exercises.ch04_repeats_finds import FINDS, context, followers
 
-_Finds = Callable[[list[int], int], Iterator[int]]
+_Texts = list[list[int]]
+_Found = list[list[int]]
 
 
-def _by_row(finds: _Finds) -> Callable[[Tensor, Tensor, int], Tensor]:
-    """A wrong answer from a wrong list of what a row must not write next."""
+def _nothing_left(x: Tensor, gone: Tensor) -> Tensor:
+    """The rows (B, 1) that would be minus infinity everywhere."""
+    return (gone | (x == -torch.inf)).all(-1, keepdim=True)
 
-    def mistaken(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-        blocked = logits.clone()
-        for row, text in enumerate(tokens.tolist()):
-            for token in finds(text, n):
-                blocked[row, token] = -torch.inf
-        return _restored(blocked, logits)
+
+_STEPS: Parts = {
+    "texts": lambda texts: texts,
+    "find": lambda text, n: followers(text, n - 1),
+    "found": lambda found: found,
+    "guard": lambda x, gone: gone & ~_nothing_left(x, gone),
+    "result": two.cut,
+}
+"""The right steps: each row's text, what to block in it, and a row that would lose everything."""
+
+
+def _build(parts: Parts) -> Callable[[Tensor, Tensor, int], Tensor]:
+    s = SimpleNamespace(**_STEPS | parts)
+
+    def mistaken(x: Tensor, tokens: Tensor, n: int) -> Tensor:
+        found = s.found([list(s.find(text, n)) for text in s.texts(tokens.tolist())])
+        gone = torch.zeros_like(x, dtype=torch.bool)
+        for row, ids in enumerate(found):
+            gone[row, ids] = True
+        return s.result(x, s.guard(x, gone))
 
     return mistaken
 
 
-def _restored(blocked: Tensor, logits: Tensor) -> Tensor:
-    """A row that may write nothing stays as it was."""
-    return torch.where((blocked == -torch.inf).all(-1, keepdim=True), logits, blocked)
+def _of_all(found: _Found) -> _Found:
+    return [[token for ids in found for token in ids]] * len(found)
 
 
-def _context(text: list[int], size: int) -> list[int]:
-    return text[len(text) - size :]
+def _any_row_stops(x: Tensor, gone: Tensor) -> Tensor:
+    return gone & ~_nothing_left(x, gone).any()
 
 
-def _followers(text: list[int], size: int, ahead: int = 0) -> Iterator[int]:
-    """What stood after earlier copies of the last `size` tokens, `ahead` places further on."""
-    for start in range(len(text) - size - ahead):
-        if text[start : start + size] == _context(text, size):
-            yield text[start + size + ahead]
-
-
-def _longer(text: list[int], n: int) -> Iterator[int]:
-    yield from _followers(text, n)
-
-
-def _shorter(text: list[int], n: int) -> Iterator[int]:
-    yield from _followers(text, max(n - 2, 0))
-
-
-def _last_only(text: list[int], n: int) -> Iterator[int]:
-    yield from _followers(text, min(n - 1, 1))
-
-
-def _latest(text: list[int], n: int) -> Iterator[int]:
-    yield from list(_followers(text, n - 1))[-1:]
-
-
-def _earliest(text: list[int], n: int) -> Iterator[int]:
-    yield from list(_followers(text, n - 1))[:1]
-
-
-def _all_used(text: list[int], n: int) -> Iterator[int]:
-    yield from text
-
-
-def _the_context(text: list[int], n: int) -> Iterator[int]:
-    if list(_followers(text, n - 1)):
-        yield from _context(text, n - 1)
-
-
-def _first_of_gram(text: list[int], n: int) -> Iterator[int]:
-    for start in range(len(text) - n + 1):
-        if text[start : start + n - 1] == _context(text, n - 1):
-            yield text[start]
-
-
-def _in_any_order(text: list[int], n: int) -> Iterator[int]:
-    for start in range(len(text) - n + 1):
-        if sorted(text[start : start + n - 1]) == sorted(_context(text, n - 1)):
-            yield text[start + n - 1]
-
-
-def _side_by_side(text: list[int], n: int) -> Iterator[int]:
-    for start in range(0, len(text) - n + 1, n):
-        if text[start : start + n - 1] == _context(text, n - 1):
-            yield text[start + n - 1]
-
-
-def _not_the_last(text: list[int], n: int) -> Iterator[int]:
-    for start in range(len(text) - n):
-        if text[start : start + n - 1] == _context(text, n - 1):
-            yield text[start + n - 1]
-
-
-def _not_the_first(text: list[int], n: int) -> Iterator[int]:
-    for start in range(1, len(text) - n + 1):
-        if text[start : start + n - 1] == _context(text, n - 1):
-            yield text[start + n - 1]
-
-
-def _whole_text(text: list[int], n: int) -> Iterator[int]:
-    """text[-0:] is the whole text: n = 1 then blocks nothing."""
-    if n > 1:
-        yield from _followers(text, n - 1)
-
-
-def _context_at_start(text: list[int], n: int) -> Iterator[int]:
-    for start in range(len(text) - n + 1):
-        if text[start : start + n - 1] == text[: n - 1]:
-            yield text[start + n - 1]
-
-
-def _once_is_allowed(text: list[int], n: int) -> Iterator[int]:
-    found = list(_followers(text, n - 1))
-    yield from (token for token in found if found.count(token) > 1)
-
-
-def _one_too_far(text: list[int], n: int) -> Iterator[int]:
-    yield from _followers(text, n - 1, ahead=1)
-
-
-def _across_rows(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-    """What one row must not write, none may."""
-    gone = (block_repeats(logits, tokens, n) == -torch.inf) & (logits > -torch.inf)
-    return _restored(logits.masked_fill(gone.any(0, keepdim=True), -torch.inf), logits)
+def _all_rows_stop(x: Tensor, gone: Tensor) -> Tensor:
+    return gone & ~_nothing_left(x, gone).all()
 
 
 def _joined(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
     """Each row's end is sought in the texts of all rows."""
-    blocked = logits.clone()
-    for row, text in enumerate(tokens.tolist()):
-        for other in tokens.tolist():
+    texts = tokens.tolist()
+    gone = torch.zeros_like(logits, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        for other in texts:
             for start in range(len(other) - n + 1):
-                if other[start : start + n - 1] == _context(text, n - 1):
-                    blocked[row, other[start + n - 1]] = -torch.inf
-    return _restored(blocked, logits)
+                if other[start : start + n - 1] == context(text, n - 1):
+                    gone[row, other[start + n - 1]] = True
+    return two.cut(logits, gone & ~_nothing_left(logits, gone))
 
 
-def _first_row(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-    return torch.cat([block_repeats(logits[:1], tokens[:1], n), logits[1:]])
+_EMPTY = (
+    "a row that may write nothing is left with -inf everywhere, and its softmax is NaN: where "
+    "all tokens would go, the row stays as it was"
+)
 
-
-def _all_but(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-    blocked = block_repeats(logits, tokens, n)
-    return torch.where(blocked == -torch.inf, logits, -torch.inf)
-
-
-def _all_or_none(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-    blocked = _never_restored(logits, tokens, n)
-    return logits if bool((blocked == -torch.inf).all(-1).any()) else blocked
-
-
-def _never_restored(logits: Tensor, tokens: Tensor, n: int) -> Tensor:
-    blocked = logits.clone()
-    for row, text in enumerate(tokens.tolist()):
-        for token in _followers(text, n - 1):
-            blocked[row, token] = -torch.inf
-    return blocked
-
+_FAULTS: tuple[Fault, ...] = (
+    *FINDS,
+    (
+        "what one row must not write is blocked in all rows: rows are different texts",
+        {"found": _of_all},
+    ),
+    (
+        "the first row's text is read for all rows: every row has its own",
+        {"texts": lambda texts: [texts[0]] * len(texts)},
+    ),
+    (_EMPTY, {"guard": lambda x, gone: gone}),
+    (_EMPTY, {"guard": _all_rows_stop}),
+    (
+        "as soon as one row may write nothing, no row is blocked: decide row by row",
+        {"guard": _any_row_stops},
+    ),
+    (
+        "what an earlier rule removed is forgotten: a row may write nothing when all its logits "
+        "are -inf, not only when all its tokens are blocked here",
+        {"guard": lambda x, gone: gone & ~gone.all(-1, keepdim=True)},
+    ),
+    (
+        "the blocked tokens stay and all others go: it is the other way round",
+        {"result": lambda x, gone: two.cut(x, ~gone)},
+    ),
+    *two.RESULTS,
+)
 
 MISTAKES = (
     (
         "nothing is blocked: a token goes that would complete n tokens already in the text",
         lambda x, t, n: x,
     ),
-    (
-        "for n = 1 nothing is blocked: text[-0:] is the whole text, not its empty end; count from "
-        "the front, text[len(text) - (n - 1):]",
-        _by_row(_whole_text),
-    ),
-    (
-        "the last n tokens are compared: the n-gram is n - 1 tokens that are written and one that "
-        "is about to be",
-        _by_row(_longer),
-    ),
-    ("too few tokens are compared: the last n - 1 must agree", _by_row(_shorter)),
-    ("only the last token is compared: the last n - 1 must agree", _by_row(_last_only)),
-    (
-        "only the latest place where these n - 1 tokens stood is used: block what followed at all "
-        "of them",
-        _by_row(_latest),
-    ),
-    (
-        "only the first place where these n - 1 tokens stood is used: block what followed at all "
-        "of them",
-        _by_row(_earliest),
-    ),
-    (
-        "every token of the text is blocked: only those that would complete an n-gram again",
-        _by_row(_all_used),
-    ),
-    (
-        "the n - 1 tokens themselves are blocked: block the one that followed them",
-        _by_row(_the_context),
-    ),
-    (
-        "the first token of the n-gram is blocked: block its last, the one that followed",
-        _by_row(_first_of_gram),
-    ),
-    (
-        "the n - 1 tokens are compared in any order: a sequence is repeated in its order",
-        _by_row(_in_any_order),
-    ),
-    (
-        "only every n-th place is looked at: n-grams overlap, so begin at every place",
-        _by_row(_side_by_side),
-    ),
-    (
-        "the last n-gram of the text is not looked at: the loop ends one too early",
-        _by_row(_not_the_last),
-    ),
-    (
-        "the first n-gram of the text is not looked at: the loop begins at 0",
-        _by_row(_not_the_first),
-    ),
-    (
-        "the first n - 1 tokens of the text are compared: it is the last n - 1 that go on now",
-        _by_row(_context_at_start),
-    ),
-    (
-        "an n-gram is blocked only after it stood twice: once is enough",
-        _by_row(_once_is_allowed),
-    ),
-    (
-        "the token after the next one is blocked: block what followed the n - 1 tokens at once",
-        _by_row(_one_too_far),
-    ),
-    (
-        "what one row must not write is blocked in all rows: rows are different texts",
-        _across_rows,
-    ),
+    *two.singles(_build, _FAULTS),
     ("n-grams of other rows are blocked: rows are different texts", _joined),
-    ("only the first row is looked at: every row has its own text", _first_row),
-    ("the blocked tokens stay and all others go: it is the other way round", _all_but),
-    (
-        "a row that may write nothing is left with -inf everywhere, and its softmax is NaN: where "
-        "all tokens would go, the row stays as it was",
-        _never_restored,
-    ),
-    (
-        "as soon as one row may write nothing, no row is blocked: decide row by row",
-        _all_or_none,
-    ),
-    (
-        "these are probabilities: a rule gives logits, so that the next rule can go on with them",
-        lambda x, t, n: block_repeats(x, t, n).softmax(-1),
-    ),
-    (
-        "these are log-probabilities: leave the logits that stay as they are",
-        lambda x, t, n: block_repeats(x, t, n).log_softmax(-1),
-    ),
-    (
-        "this is the mask: return the logits, with -torch.inf where it blocks",
-        lambda x, t, n: block_repeats(x, t, n) == -torch.inf,
-    ),
 )
+
+PAIRS = tuple(two.pairs(_build, _FAULTS))
+"""Two mistakes at once."""
