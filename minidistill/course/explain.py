@@ -43,6 +43,8 @@ _MEANINGS = {
     "expected scalar type": "New tensors must have the input's type: x.new_zeros(...).",
     "shapes cannot be multiplied": "Weights are stored (out, in): multiply by W.T.",
     "must match the size of tensor": "Write the shapes beside each line and see which two meet.",
+    "sort() takes from": "With stable=True, sort and argsort take everything by name: dim=-1.",
+    "selected index k out of range": "topk cannot give more than there are: topk(min(k, V)).",
     "positional argument": "The function must take the arguments named in the exercise.",
     "unexpected keyword argument": "It must take the arguments named in the exercise.",
     "cannot be converted to Scalar": "math and float() take one number: use torch's functions.",

@@ -63,7 +63,7 @@ def one_table_for_all(logits, tokens, n):
     return blocking(logits, tokens, lambda text: after[tuple(text[len(text) - n + 1 :])])
 
 
-@wrong("04.3", "only the first row")
+@wrong("04.3", "only one row is treated")
 def first_row(logits, tokens, n):
     kept, text = logits.clone(), tokens[0].tolist()
     for i in range(len(text) - n + 1):
