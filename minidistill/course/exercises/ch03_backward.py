@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 import torch
 from torch import Tensor
 
 from minidistill.course.answer import Answer
-from minidistill.course.diagnosis import compare
+from minidistill.course.diagnosis import Mistake, compare
 from minidistill.course.exercise import Wrong
 from minidistill.course.exercises.ch02_shared import (
     keeps_type,
@@ -17,9 +20,11 @@ from minidistill.course.exercises.ch02_shared import (
 )
 from minidistill.course.exercises.ch03_backward_mistakes import MISTAKES, PAIRS
 from minidistill.course.exercises.ch03_forward import Inputs, sequence
+from minidistill.course.exercises.ch03_pairs import fitting
 from minidistill.lstm import lstm_backward, lstm_forward
 
 _WHAT = ("da", "dh0", "dc0", "dW_hh")
+_SENTENCES = {sentence for sentence, _ in MISTAKES + PAIRS}
 
 
 def _given(dh: Tensor, dc: Tensor, inputs: Inputs, mask: Tensor | None) -> tuple:
@@ -35,21 +40,21 @@ def _case(answer: Answer, dh: Tensor, dc: Tensor, inputs: Inputs, mask: Tensor |
     given = _given(dh, dc, inputs, mask)
     if mask is None:
         without_mask(answer, *given[:8])
-    else:
-        _zero_at_padding(answer, given)
     names = f"({', '.join(_WHAT)})"
-    known = [*MISTAKES, *PAIRS] if len(dh) == 1 else MISTAKES  # pairs are many: not for long walks
+    two = PAIRS if len(dh) == 1 else []  # a long walk for each of so many would take long
+    known = chain(MISTAKES, fitting(two, answer, given))
 
-    def against(*probe: object) -> object:
+    def against(known: Iterable[Mistake], *probe: object) -> object:
         return compare(answer, lstm_backward, given, names, mistakes=known, probes=[probe])
 
     try:
-        got = against(*probe)
+        got = against(known, *probe)
     except Wrong as wrong:
-        if len(dh) == 1 and str(wrong) not in {sentence for sentence, _ in known}:
-            # Two mistakes of which one shows in one step.
+        if mask is not None and str(wrong) not in _SENTENCES:
+            _zero_at_padding(answer, given)
+        if len(dh) == 1 and str(wrong) not in _SENTENCES:  # of two mistakes, one shows in one step
             one, two = numbers(rng, 1, 3, 2), numbers(rng, 3, 2)
-            against(*_given(one, two, sequence(rng, 1, 3, 2), None))
+            against(MISTAKES, *_given(one, two, sequence(rng, 1, 3, 2), None))
         raise
     for name, value in zip(_WHAT, got, strict=True):
         keeps_type(value, dh, name)

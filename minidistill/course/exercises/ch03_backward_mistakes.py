@@ -222,6 +222,11 @@ SLOPES: list[Single] = [
         slope(2, lambda p: p.i * (1 - torch.tanh(p.g) ** 2)),
     ),
     (f"{_SLOPE_O}: g_h, and not g_c", values(o_from_cell=True)),
+    (f"{_SLOPE_O}: the whole of g_h, and not dh[t] alone", values(o_from_own=True)),
+    (
+        "the cell gets its part of dh[t] alone: the whole of g_h goes into it, what came back, too",
+        values(into_from_own=True),
+    ),
     (
         f"{_SLOPE_O}: the tanh of the cell is missing",
         slope(3, lambda p: p.cells * p.o * (1 - p.o)),
@@ -244,4 +249,4 @@ SLOPES: list[Single] = [
 ]
 
 MISTAKES: list[Mistake] = alone(walk_with, MASKS + ROADS + SLOPES + RESULTS)
-PAIRS: list[Mistake] = pairs(walk_with, ROADS + SLOPES + RESULTS)
+PAIRS: list[Mistake] = pairs(walk_with, ROADS + SLOPES + RESULTS, most=1)

@@ -55,6 +55,8 @@ def parts_of(
         **{"pass_h": True, "pass_c": True, "zero": True, "o_from_cell": False},
         **{"dc_always": False, "road_first": False, "late": False},
         **{
+            "o_from_own": False,
+            "into_from_own": False,
             "leak": False,
             "f_at_padding": False,
             "leak_da": False,
@@ -80,11 +82,11 @@ def walk(p: Parts) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         g_h = own if not p.h_road else g_h if p.late else g_h + own
         if p.dc_always and t < len(p.dh) - 1:
             g_c = g_c + p.dc
-        into = g_h * p.to_cell[t] * (1 if p.leak else p.real[t])
+        into = (own if p.into_from_own else g_h) * p.to_cell[t] * (1 if p.leak else p.real[t])
         new_c = g_c + into if p.c_road else into + (p.dc if t == len(p.dh) - 1 else 0)
         if p.road_first or p.road_before:
             new_c = g_c * p.road[t] + into * (p.road[t] if p.road_before else 1)
-        for_o = new_c if p.o_from_cell else g_h
+        for_o = new_c if p.o_from_cell else own if p.o_from_own else g_h
         slopes = [slope[t] * (p.real[t] if p.zero else 1) for slope in p.slopes]
         for_da = g_c + g_h * p.to_cell[t] if p.leak_da else new_c
         blocks = [*[for_da * slope for slope in slopes[:3]], for_o * slopes[3]]

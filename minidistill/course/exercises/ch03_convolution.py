@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from minidistill.course.diagnosis import compare
 from minidistill.course.exercise import Wrong
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type, numbers
 from minidistill.course.exercises.ch03_convolution_mistakes import FUTURE, MISTAKES, PAIRS, PAST
+from minidistill.course.exercises.ch03_pairs import fitting
 
 _WHAT = "the result"
 
@@ -28,7 +30,7 @@ def _inputs(
 def _case(answer: Answer, *inputs: Any) -> None:
     rng = torch.Generator().manual_seed(7)
     probe = _inputs(rng, 3, 11, 5, 5, 3, 3)
-    known = [*MISTAKES, *PAIRS]
+    known = chain(MISTAKES, fitting(PAIRS, answer, inputs))
     got = compare(answer, causal_convolution, inputs, _WHAT, mistakes=known, probes=[probe])
     keeps_type(got, inputs[0], _WHAT)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -25,7 +27,7 @@ from minidistill.course.exercises.ch03_forward_mistakes import (
     PAIRS,
     SINGLES,
 )
-from minidistill.course.exercises.ch03_pairs import together
+from minidistill.course.exercises.ch03_pairs import fitting, together
 from minidistill.course.exercises.ch03_step import cut_by_entries
 from minidistill.lstm import lstm_forward
 
@@ -66,8 +68,7 @@ def _settled(mistakes: list[Mistake]) -> list[Mistake]:
     return [(sentence, _settling(function)) for sentence, function in mistakes]
 
 
-_SINGLE, _TWO = _settled(MISTAKES), _settled(MISTAKES + PAIRS)
-_TWO_MASKED = _settled(MISTAKES + MASK_PAIRS)
+_SINGLE, _TWO, _TWO_MASKED = map(_settled, (MISTAKES, PAIRS, MASK_PAIRS))
 
 
 def _probe(masked: bool) -> tuple:
@@ -77,17 +78,19 @@ def _probe(masked: bool) -> tuple:
 
 def _with_its_mask(answer: Answer, sentence: str) -> str:
     """The sentence, and beside it the mistake that the same answer makes with a mask."""
-    args = _probe(masked=True)
+    plain, masked = _probe(masked=False), _probe(masked=True)
     try:
-        got = answer(*args)
+        without, got = answer(*plain), answer(*masked)
     except Wrong:
         return sentence
     for parts in (parts for text, parts in SINGLES if text == sentence):
-        if agrees(got, _settling(loop_with(**parts))(*args)):
+        if not agrees(without, loop_with(**parts)(*plain)):
+            continue
+        if agrees(got, _settling(loop_with(**parts))(*masked)):
             return sentence
         for other, masking in MASKS:
             if not parts.keys() & masking.keys():
-                value = _settling(loop_with(**parts, **masking))(*args)
+                value = _settling(loop_with(**parts, **masking))(*masked)
                 if agrees(got, value):
                     return together(sentence, other)
     return sentence
@@ -107,21 +110,20 @@ def _finite_gates(result: Any, mask: Tensor) -> None:
         )
 
 
-def _case(
-    answer: Answer, inputs: Inputs, mask: Tensor | None, known: list[Mistake] = _SINGLE
-) -> None:
+def _case(answer: Answer, inputs: Inputs, mask: Tensor | None, two: Sequence[Mistake] = ()) -> None:
     settling = _settling(answer)
     if mask is None:
         without_mask(cut_by_entries(answer), *inputs)
     else:
         _finite_gates(answer(*inputs, mask), mask)
+    args = (*inputs, mask)
     try:
         got = compare(
             settling,
             _settling(lstm_forward),
-            (*inputs, mask),
+            args,
             f"({', '.join(_WHAT)})",
-            mistakes=known,
+            mistakes=chain(_SINGLE, fitting(two, settling, args)),
             probes=[_probe(mask is not None)],
         )
     except Wrong as wrong:

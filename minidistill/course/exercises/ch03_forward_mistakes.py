@@ -35,6 +35,7 @@ STEPS: list[Single] = [
     *[(ORDER, {"cut": chunks(order)}) for order in orders()],
     ("the candidate g has a sigmoid: it is a tanh", {"g": sig}),
     ("the candidate g is not squashed: tanh(g)", {"g": as_it_is}),
+    ("g goes through the sigmoid and then the tanh: the tanh alone", {"g": lambda s: tanh(sig(s))}),
     ("a gate has a tanh: i, f and o are sigmoids", {"i": tanh, "f": tanh, "o": tanh}),
     *[("a gate has a tanh: i, f and o are sigmoids", {name: tanh}) for name in "ifo"],
     ("the output gate is not squashed: sigmoid(o)", {"o": as_it_is}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from minidistill.course.diagnosis import compare
 from minidistill.course.exercise import Wrong, expect
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type, numbers
 from minidistill.course.exercises.ch03_gru_mistakes import MISTAKES, PAIRS, gru_with
+from minidistill.course.exercises.ch03_pairs import fitting
 from minidistill.course.exercises.ch03_step import cut_by_entries
 from minidistill.gru import gru_step
 
@@ -29,8 +32,9 @@ def _inputs(rng: torch.Generator, B: int, size: int, H: int) -> tuple[Tensor, ..
 
 def _case(answer: Answer, inputs: tuple[Tensor, ...]) -> None:
     probe = _inputs(torch.Generator().manual_seed(7), 3, 5, 5)
-    known = [*MISTAKES, *PAIRS]
-    got = compare(cut_by_entries(answer), gru_step, inputs, _WHAT, mistakes=known, probes=[probe])
+    asked = cut_by_entries(answer)
+    known = chain(MISTAKES, fitting(PAIRS, asked, inputs))
+    got = compare(asked, gru_step, inputs, _WHAT, mistakes=known, probes=[probe])
     keeps_type(got, inputs[0], _WHAT)
 
 

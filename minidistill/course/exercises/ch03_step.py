@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from minidistill.course.answer import Answer, reference_answer
 from minidistill.course.diagnosis import compare
 from minidistill.course.exercise import Wrong, expect
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type, numbers
+from minidistill.course.exercises.ch03_pairs import fitting
 from minidistill.course.exercises.ch03_step_mistakes import MISTAKES, PAIRS, step_with
 from minidistill.lstm import lstm_step
 
@@ -47,8 +49,9 @@ def cut_by_entries(answer: Answer) -> Any:
 
 def _case(answer: Answer, inputs: tuple[Tensor, ...]) -> None:
     probe = inputs_of(torch.Generator().manual_seed(7), 3, 5, 5)
-    known = [*MISTAKES, *PAIRS]
-    got = compare(cut_by_entries(answer), lstm_step, inputs, _WHAT, mistakes=known, probes=[probe])
+    asked = cut_by_entries(answer)
+    known = chain(MISTAKES, fitting(PAIRS, asked, inputs))
+    got = compare(asked, lstm_step, inputs, _WHAT, mistakes=known, probes=[probe])
     for name, value in zip(("h'", "c'"), got, strict=True):
         keeps_type(value, inputs[0], name)
 
