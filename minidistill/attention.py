@@ -123,10 +123,10 @@ class Attention(nn.Module):
                 f"queries {tuple(queries.shape)}, keys {tuple(keys.shape)} and values "
                 f"{tuple(values.shape)}: one batch, and one key and one value per source token"
             )
-        if mask is not None and mask.shape != keys.shape[:2]:
+        if mask is not None and (mask.shape != keys.shape[:2] or mask.dtype != torch.bool):
             raise ValueError(
-                f"mask has shape {tuple(mask.shape)} but the keys are {tuple(keys.shape)}: one "
-                "True or False per source token"
+                f"mask has shape {tuple(mask.shape)} and type {mask.dtype} but the keys are "
+                f"{tuple(keys.shape)}: one True or False per source token"
             )
         if mask is not None:  # 0 times infinity would be a NaN, and so would its gradient
             padding = ~mask[:, :, None]

@@ -135,13 +135,13 @@ def save_model(
         "embedding_size": model.embedding_size,
         "tied": model.tied,
         "dropout": model.dropout.p,
-        "recurrent": {"kind": type(model.recurrent).__name__, **_settings(model.recurrent)},
+        "recurrent": {"kind": type(model.recurrent).__name__, **settings_of(model.recurrent)},
     }
     weights = dict(model.state_dict())
     if model.tied:
         del weights[TIED[0]]
     if dtype is not None:
-        weights = {name: _stored_as(dtype, name, tensor) for name, tensor in weights.items()}
+        weights = {name: stored_as(dtype, name, tensor) for name, tensor in weights.items()}
     card_text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     save_tensors(folder / "model.safetensors", weights, {"config": config})
     vocabulary.save(folder / "vocabulary.json")
@@ -176,7 +176,7 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
     return model.to(device or "cpu").eval(), vocabulary
 
 
-def _settings(layer: nn.Module) -> dict[str, Any]:
+def settings_of(layer: nn.Module) -> dict[str, Any]:
     """What the layer was made with: its constructor's settings that it kept under their names."""
     # A layer of one's own may take its sizes in another way, or not have all of these.
     asked = ["input_size", "hidden_size", "num_layers", "dropout"]
@@ -185,7 +185,8 @@ def _settings(layer: nn.Module) -> dict[str, Any]:
     return {name: value for name, value in kept.items() if isinstance(value, int | float | str)}
 
 
-def _stored_as(dtype: torch.dtype, name: str, tensor: Tensor) -> Tensor:
+def stored_as(dtype: torch.dtype, name: str, tensor: Tensor) -> Tensor:
+    """A weight in the type in which it is stored, or CheckpointError where that cannot hold it."""
     if not tensor.is_floating_point():
         return tensor
     stored = tensor.to(dtype)
@@ -202,13 +203,13 @@ def _build(config: dict[str, Any], folder: Path) -> nn.Module:
     from minidistill.language_model import LanguageModel
 
     settings = dict(config.pop("recurrent"))
-    layer = _layer(settings.pop("kind"), folder)
+    layer = layer_named(settings.pop("kind"), folder)
     dropout = config.pop("dropout")
     with seeded(0):  # the weights are replaced: no one's chance should change for them
         return LanguageModel(recurrent=layer(**settings), dropout=dropout, **config)
 
 
-def _layer(kind: Any, folder: Path) -> type[nn.Module]:
+def layer_named(kind: Any, folder: Path) -> type[nn.Module]:
     """The class of this package with that name."""
     from minidistill import convolution, recurrent
 

@@ -200,13 +200,18 @@ def run_demo(chosen: argparse.Namespace) -> int:
 
 def train_writer(chosen: argparse.Namespace) -> int:
     """Make a writer again and print its figures."""
-    from minidistill.writers import train_writer
+    from minidistill import seq2seq_writers, writers
 
-    card = train_writer(chosen.writer, chosen.out)
-    for part, bits in card["bits_per_character"].items():
-        print(f"{part:<12}{bits:.3f} bits per character")
+    if chosen.writer in seq2seq_writers.PLANS:
+        card = seq2seq_writers.train_seq2seq(chosen.writer, chosen.out)
+        for part, perplexity in card["perplexity"].items():
+            print(f"{part:<12}perplexity {perplexity:.1f} a token of the target")
+    else:
+        card = writers.train_writer(chosen.writer, chosen.out)
+        for part, bits in card["bits_per_character"].items():
+            print(f"{part:<12}{bits:.3f} bits per character")
+        print(f'to let it write: minidistill write {chosen.out} --prompt "..."')
     print(f"{card['seconds']} seconds; best at step {card['best_step']:,} of {card['steps']:,}")
-    print(f'to let it write: minidistill write {chosen.out} --prompt "..."')
     return 0
 
 

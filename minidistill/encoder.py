@@ -63,6 +63,11 @@ class Encoder(nn.Module):
         if mask is None:
             mask = torch.ones_like(tokens, dtype=torch.bool)
         vectors = look_up(self.embedding, tokens, "source")  # (B, S, E)
+        if mask.shape != tokens.shape or mask.dtype != torch.bool:
+            raise ValueError(
+                f"mask has shape {tuple(mask.shape)} and type {mask.dtype} but the source is "
+                f"{tuple(tokens.shape)}: one True or False per token"
+            )
         vectors = vectors.masked_fill(~mask[:, :, None], 0.0)
         states, _ = self.recurrent(self.dropout(vectors), None, mask)  # (B, S, D*H)
         states = states.masked_fill(~mask[:, :, None], 0.0)

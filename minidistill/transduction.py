@@ -47,12 +47,15 @@ def transduce(
         the targets' ids without bos and eos, in the order of the sources.
 
     Raises:
-        ValueError: an empty source; both a generator and a width above 1.
+        ValueError: an empty source; both a generator and a width above 1; a width or a batch
+            size below 1.
 
     Taught in solutions/05_seq2seq.ipynb.
     """
     if generator is not None and width > 1:
         raise ValueError("a beam does not draw: give either a generator or a width above 1")
+    if width < 1 or batch_size < 1:
+        raise ValueError(f"width and batch_size are at least 1, got {width} and {batch_size}")
     empty = [i for i, source in enumerate(sources) if len(source) == 0]
     if empty:
         raise ValueError(f"source {empty[0]} is empty: there is nothing to read")
