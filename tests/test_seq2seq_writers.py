@@ -295,11 +295,13 @@ def test_a_model_goes_on_with_a_novel(name: str, language: str) -> None:
 def test_a_model_translates_after_a_fashion() -> None:
     model, source, target = load_seq2seq("en_to_zh")
     bos, eos, padding = special_ids(target)
-    sources = [source.encode(text) for text in ("Old Wen said nothing.", "The river rose.")]
-    for ids in transduce(model, sources, 40, bos_id=bos, eos_id=eos, padding_id=padding):
-        assert ids and all(
-            "\u3000" <= mark <= "\uffef" for mark in target.decode(ids) if mark > "~"
-        )
+    sources = [source.encode(text) for text in ("“Dou,” said Old Wen.", "Shan laughed.")]
+    written = [
+        target.decode(ids)
+        for ids in transduce(model, sources, 40, bos_id=bos, eos_id=eos, padding_id=padding)
+    ]
+    assert not any(mark.isascii() for text in written for mark in text)
+    assert written[0].startswith("“") and "山" in written[1]  # Shan's name
 
 
 def test_beginnings_must_hold_something() -> None:
