@@ -122,9 +122,9 @@ PLANS = {
 
 
 def writers() -> list[str]:
-    """Return the names of the writers that lie in data/models, in the order of the alphabet."""
+    """Return the names of the writers of `PLANS` that lie in data/models, in alphabetical order."""
     folder = data_folder() / "models"
-    return sorted(file.parent.name for file in folder.glob("*/model.safetensors"))
+    return sorted(name for name in PLANS if (folder / name / "model.safetensors").is_file())
 
 
 def load_writer(name: str, device: torch.device | str | None = None) -> tuple[Any, Any]:
