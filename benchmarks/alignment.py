@@ -29,6 +29,7 @@ from torch import nn
 
 from minidistill.alignment_lesson import score_on, train_on
 from minidistill.attention import AdditiveAttention, GeneralAttention, ScaledDotAttention
+from minidistill.checkpoints import write_text
 from minidistill.recurrent import GRU
 from minidistill.tasks import phrase_order, reversal
 
@@ -94,10 +95,7 @@ def begun(out: Path, steps: int) -> dict:
 
 def save(result: dict, out: Path) -> None:
     """Write the JSON, all of it or nothing."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(out)
+    write_text(out, json.dumps(result, indent=1) + "\n")
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import platform
 import statistics
 import time
@@ -30,7 +29,7 @@ from novel_seq2seq_texts import compare_texts
 from torch import Tensor, nn
 
 from minidistill import GRU, LanguageModel, evaluate, fast_matmul, fit, parameter_count, seeded
-from minidistill.checkpoints import load_tensors, save_tensors
+from minidistill.checkpoints import load_tensors, save_tensors, write_text
 from minidistill.encoder import Memory
 from minidistill.pair_training import HiddenSources, batches, shuffled_sources
 from minidistill.seq2seq_checkpoints import Trained
@@ -186,10 +185,7 @@ def machine() -> dict[str, Any]:
 
 def write_json(path: Path, content: dict) -> None:
     """Write a JSON file, the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    half.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def main() -> None:

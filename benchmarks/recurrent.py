@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from minidistill import pick_device, seeded
+from minidistill.checkpoints import write_text
 from minidistill.recurrent import GRU, LSTM, RNN
 
 SHAPES = [(32, 64, 256), (64, 35, 650), (16, 128, 512)]
@@ -151,10 +152,7 @@ def main() -> None:
         ]
     torch.set_float32_matmul_precision(usual)
     result["writing"] = [writing(size, options.repeats, device) for size in SIZES]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(out)
+    write_text(out, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

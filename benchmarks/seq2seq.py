@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from recurrent import machine, timed  # the benchmark beside this one
 from torch import Tensor, nn
 
 from minidistill import pick_device, seeded
 from minidistill.attention import ATTENTIONS
+from minidistill.checkpoints import write_text
 from minidistill.recurrent import GRU, LSTM
 from minidistill.seq2seq import Memory, Seq2Seq
 from minidistill.transduction import transduce
@@ -75,17 +74,6 @@ def decoder_step(model: Seq2Seq, memory: Memory, target: Tensor) -> None:
     model.zero_grad()
 
 
-def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Of one call, waiting for a GPU to finish."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def alternate(
     runs: dict[str, Callable[[], object]], repeats: int, device: torch.device
 ) -> dict[str, float]:
@@ -96,7 +84,7 @@ def alternate(
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            times[name].append(seconds(run, device))
+            times[name].append(timed(run, device))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -157,26 +145,15 @@ def main() -> None:
     options = parser.parse_args()
     device = pick_device()
     out = options.out or Path(f"benchmarks/results/seq2seq_{device.type}.json")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
     result = {
-        "machine": {
-            "device": device.type,
-            "name": name or platform.machine(),
-            "threads": torch.get_num_threads(),
-            "wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "machine": machine(device),
         "seed": 0,
         "repeats": options.repeats,
         "B, S, T, H, V": [B, S, T, SIZE, VOCABULARY],
         "training": training(options.repeats, device),
         "writing": writing(options.repeats, device),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(out)
+    write_text(out, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
