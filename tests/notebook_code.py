@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +42,11 @@ def load(notebook: Path, names: list[str]) -> ModuleType:
     module = ModuleType(f"notebook_{notebook.stem}")
     exec(compile(ast.fix_missing_locations(tree), str(notebook), "exec"), module.__dict__)
     return module
+
+
+def shipped(module: ModuleType, name: str) -> ast.stmt:
+    """The package's function or class of that name, as a syntax tree."""
+    return ast.parse(inspect.getsource(getattr(module, name))).body[0]
 
 
 def without_docstrings(node: ast.stmt) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from types import ModuleType
 
 import pytest
 import torch
 
 from minidistill import metrics, rules, search
-from tests.notebook_code import ROOT, definitions, load, without_docstrings
+from tests.notebook_code import ROOT, definitions, load, shipped, without_docstrings
 
 MASTER = ROOT / "solutions" / "04_writing.ipynb"
 TAUGHT = {
@@ -24,9 +22,8 @@ TAUGHT = {
 
 @pytest.mark.parametrize("name", TAUGHT)
 def test_the_code_is_the_same(name: str) -> None:
-    shipped = ast.parse(inspect.getsource(getattr(TAUGHT[name], name))).body[0]
     taught = definitions(MASTER)[name]
-    assert without_docstrings(taught) == without_docstrings(shipped)
+    assert without_docstrings(taught) == without_docstrings(shipped(TAUGHT[name], name))
 
 
 @pytest.fixture(scope="module")
