@@ -202,6 +202,9 @@ def train_writer(chosen: argparse.Namespace) -> int:
     """Make a writer again and print its figures."""
     from minidistill import seq2seq_writers, writers
 
+    names = [*writers.PLANS, *seq2seq_writers.PLANS]
+    if chosen.writer not in names:
+        raise ValueError(f"no writer is called {chosen.writer!r}: there are {', '.join(names)}")
     if chosen.writer in seq2seq_writers.PLANS:
         card = seq2seq_writers.train_seq2seq(chosen.writer, chosen.out)
         for part, perplexity in card["perplexity"].items():

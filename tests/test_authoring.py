@@ -166,6 +166,41 @@ def test_a_missing_or_orphaned_student_edition_is_found(copy: Path) -> None:
         check(copy)
 
 
+def test_prose_alone_is_taken_over_without_executing(copy: Path) -> None:
+    name = "02_rnn_from_scratch.ipynb"
+    master, student = copy / "solutions" / name, copy / "notebooks" / name
+    before = [read(path) for path in (master, student)]
+    notebook = read(master)
+    place = next(i for i, c in enumerate(notebook["cells"]) if c["source"].startswith("## "))
+    notebook["cells"][place]["source"] += "\n\nOne more sentence."
+    notebook["cells"].insert(
+        place, {"cell_type": "markdown", "id": "new", "metadata": {}, "source": "A new cell."}
+    )
+    write(master, notebook)
+    assert authoring.reword(copy, ["02"]) == [master, student]
+    check(copy)
+    for path, old in zip((master, student), before, strict=True):
+        text = path.read_text(encoding="utf-8")
+        assert "One more sentence." in text and "A new cell." in text
+        outputs = [[c["outputs"] for c in n["cells"] if "outputs" in c] for n in (read(path), old)]
+        assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("where", ["code", "output", "student"])
+def test_changed_code_is_not_taken_for_prose(copy: Path, where: str) -> None:
+    name = "02_rnn_from_scratch.ipynb"
+    if where == "student":
+        _edit(copy / "notebooks" / name, "import math", "import math ")
+    elif where == "output":
+        _edit(copy / "solutions" / name, "minidistill is ready", "it is ready")
+    else:
+        _edit(copy / "solutions" / name, "torch.tanh", "torch.sigmoid")
+    before = (copy / "solutions" / name).read_bytes()
+    with pytest.raises(StaleError, match="make notebooks"):
+        authoring.reword(copy, ["02"])
+    assert (copy / "solutions" / name).read_bytes() == before
+
+
 def test_the_command_line_says_what_is_wrong(copy: Path, capsys: pytest.CaptureFixture) -> None:
     assert authoring.main(["check", "--root", str(copy)]) == 0
     (copy / "notebooks" / "01_text_as_data.ipynb").unlink()

@@ -12,19 +12,19 @@ from minidistill.course.answer import answer_to
 from minidistill.course.check import run_cases
 from minidistill.course.exercises import (
     by_id,
-    ch05_loss_mistakes,
+    ch05_loss_more,
     ch05_mask_mistakes,
-    ch05_match_mistakes,
-    ch05_shift_mistakes,
-    ch05_summary_mistakes,
+    ch05_match_more,
+    ch05_shift_more,
+    ch05_summary_more,
 )
 
 MISTAKES = {
     "05.1": ch05_mask_mistakes.MISTAKES,
-    "05.2": ch05_shift_mistakes.MISTAKES,
-    "05.3": ch05_summary_mistakes.MISTAKES,
-    "05.4": ch05_loss_mistakes.MISTAKES,
-    "05.5": ch05_match_mistakes.MISTAKES,
+    "05.2": ch05_shift_more.MISTAKES,
+    "05.3": ch05_summary_more.MISTAKES,
+    "05.4": ch05_loss_more.MISTAKES,
+    "05.5": ch05_match_more.MISTAKES,
 }
 
 

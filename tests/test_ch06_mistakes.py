@@ -116,7 +116,7 @@ def test_the_plain_class_equals_the_package() -> None:
             torch.testing.assert_close(got, want)
 
 
-_FAULTS = faults.PREPARED + faults.MASKS + faults.SCORES + faults.RESULTS + faults.CUTS
+_FAULTS = faults.PREPARED + faults.ONE + faults.CUTS
 
 
 @pytest.mark.parametrize("number", range(len(_FAULTS)))

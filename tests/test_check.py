@@ -13,7 +13,9 @@ import torch
 from torch import nn
 
 from minidistill.course import store
+from minidistill.course.answer import answer_to, pattern
 from minidistill.course.check import check, reset, use
+from minidistill.course.exercise import Wrong
 from minidistill.course.exercises import by_id, by_name
 from tests.right_step import RIGHT, answer
 
@@ -156,6 +158,34 @@ def test_a_class_that_fails_is_answered_in_words(capsys: pytest.CaptureFixture[s
 
     check(RNN)
     assert "your code raised ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_gradients_through_a_method() -> None:
+    class Twofold(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([2.0, 3.0]))
+
+        def twice(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * self.w * x
+
+        def cut(self, x: torch.Tensor) -> torch.Tensor:
+            return self.twice(x).detach()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.w * x
+
+    x = torch.tensor([5.0, 7.0])
+    made = answer_to(by_id()["06.3"], Twofold).create()
+    once = made.gradients(x, wrt=(0,))
+    twice = made.gradients(x, wrt=(0,), method="twice")
+    weighed = pattern(x)  # the desk's weights for the sum
+    torch.testing.assert_close(once["inputs"][0], weighed * torch.tensor([2.0, 3.0]))
+    torch.testing.assert_close(once["parameters"]["w"], weighed * x)
+    torch.testing.assert_close(twice["inputs"][0], 2 * once["inputs"][0])
+    torch.testing.assert_close(twice["parameters"]["w"], 2 * once["parameters"]["w"])
+    with pytest.raises(Wrong, match="no gradient reaches"):
+        made.gradients(x, wrt=(0,), method="cut")
 
 
 def test_an_interrupt_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

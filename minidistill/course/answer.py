@@ -66,13 +66,18 @@ class Desk:
         self._module(instance).train(mode)
 
     def _gradients(
-        self, instance: int | None, args: tuple, kwargs: dict, wrt: Sequence[int]
+        self,
+        instance: int | None,
+        args: tuple,
+        kwargs: dict,
+        wrt: Sequence[int],
+        method: str | None = None,
     ) -> dict:
         mine = list(copy.deepcopy(args))
         for index in wrt:
             mine[index] = mine[index].requires_grad_()
         with self.guard:
-            outputs = self._function(instance, None)(*mine, **copy.deepcopy(kwargs))
+            outputs = self._function(instance, method)(*mine, **copy.deepcopy(kwargs))
         tensors = [o for o in _flatten(outputs) if o.is_floating_point()]
         total = sum((o * pattern(o)).sum() for o in tensors)
         named = {} if instance is None else dict(self._module(instance).named_parameters())
@@ -146,18 +151,20 @@ class Answer:
         """Switch a created module to training, or with False to evaluation (no dropout)."""
         self._ask("train", instance=self._instance, mode=mode)
 
-    def gradients(self, *args: Any, wrt: Sequence[int] = (), **kwargs: Any) -> dict[str, Any]:
+    def gradients(
+        self, *args: Any, wrt: Sequence[int] = (), method: str | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
         """Gradients of sum(output * pattern(output)): {"inputs": [...], "parameters": {...}}.
 
         Args:
             wrt: which positional arguments to differentiate by.
+            method: the method of a created object to call; None calls the object itself.
 
         Raises:
             Wrong: nothing connects the output with what it was computed from.
         """
-        reply = self._ask(
-            "gradients", instance=self._instance, args=args, kwargs=kwargs, wrt=tuple(wrt)
-        )
+        asked = {"args": args, "kwargs": kwargs, "wrt": tuple(wrt), "method": method}
+        reply = self._ask("gradients", instance=self._instance, **asked)
         if not reply["flows"]:
             raise Wrong(
                 "no gradient reaches the inputs: .detach(), .data, .item(), .tolist(), numpy or "

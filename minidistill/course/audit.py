@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from minidistill.course.authoring import read
+from minidistill.course.clock import clocked_cells
 from minidistill.course.table import Table
 
 FLOOR = 0.6
@@ -85,6 +86,12 @@ def _problems(cells: list[dict[str, Any]], counts: list[int | None]) -> list[str
                 problems.append(f"code cell {number} holds a widget")
         if re.search(r"(/home/|/root/|/Users/|/tmp/|[A-Z]:\\\\)", str(cell["outputs"])):
             problems.append(f"code cell {number} shows a path of one machine")
+    for place in clocked_cells([cell["source"] for cell in cells]):
+        if not _is_ignored(cells[place]):
+            problems.append(
+                f"code cell {place + 1} prints what a clock decided, which comes out otherwise "
+                "on a busy machine: mark it # NBVAL_IGNORE_OUTPUT, or print a count"
+            )
     return problems
 
 

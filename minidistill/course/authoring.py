@@ -6,6 +6,7 @@ markdown line `<!-- card 02.1 -->` is followed by that exercise's card, and the 
 "setup" get the course's first cell, so neither can drift from its one source.
 
     python -m minidistill.course.authoring build [chapter ...]     make and execute both editions
+    python -m minidistill.course.authoring reword [chapter ...]    take over edited prose alone
     python -m minidistill.course.authoring check                   fail if anything is stale
 """
 
@@ -33,6 +34,7 @@ _SOLUTION = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _CARD = re.compile(r"^<!-- card (?P<id>\d\d\.\d+) -->(?:\n\*[●○]{5} .*\*)?$", re.MULTILINE)
+_CAME_OUT = ("outputs", "execution_count")
 
 
 class StaleError(Exception):
@@ -134,10 +136,16 @@ def fingerprint(notebook: Notebook) -> dict[str, str]:
         [c["cell_type"], c["source"], c["metadata"].get("tags", [])] for c in notebook["cells"]
     ]
     outputs = [c.get("outputs") for c in notebook["cells"]]
-    return {
-        "sources": hashlib.sha256(json.dumps(sources).encode()).hexdigest(),
-        "outputs": hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest(),
-    }
+    code = [
+        [c["source"], c["metadata"].get("tags", []), c["outputs"]]
+        for c in notebook["cells"]
+        if c["cell_type"] == "code"
+    ]
+    return {"sources": _hash(sources), "outputs": _hash(outputs), "code": _hash(code)}
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def build(root: Path, chapters: Sequence[str] = ()) -> list[Path]:
@@ -155,8 +163,52 @@ def build(root: Path, chapters: Sequence[str] = ()) -> list[Path]:
 def _execute_to(path: Path, notebook: Notebook) -> None:
     """Execute a notebook in its folder, with no progress but its own, and write it sealed."""
     with tempfile.TemporaryDirectory() as home:
-        done = execute(notebook, path.parent, Path(home))
+        _write_sealed(path, execute(notebook, path.parent, Path(home)))
+
+
+def _write_sealed(path: Path, done: Notebook) -> None:
     write(path, {**done, "metadata": {**done["metadata"], "minidistill": fingerprint(done)}})
+
+
+def reword(root: Path, chapters: Sequence[str] = ()) -> list[Path]:
+    """Take prose that was edited in the masters into both editions, executing nothing.
+
+    Only where every code cell and its output are those of the last execution, which the seal
+    says; else StaleError.
+    """
+    repository, made = repository_of(root), []
+    for path in masters(root, chapters):
+        target = root / "notebooks" / path.name
+        if not target.exists():
+            raise StaleError(f"{target} is missing; run `make notebooks`")
+        master, student = read(path), read(target)
+        wanted = prepare(master, repository), student_edition(master, path.name, repository)
+        editions = list(zip((path, target), (master, student), wanted, strict=True))
+        for name, executed, new in editions:
+            seal = executed["metadata"].get("minidistill", {})
+            same = _code(new) == _code(executed)
+            if not same or seal.get("code") != fingerprint(executed)["code"]:
+                raise StaleError(f"{name}: its code has changed too; run `make notebooks`")
+        for name, executed, new in editions:
+            _write_sealed(name, _with_outputs(new, executed))
+        made += [path, target]
+    return made
+
+
+def _code(notebook: Notebook) -> list[str]:
+    return [c["source"] for c in notebook["cells"] if c["cell_type"] == "code"]
+
+
+def _with_outputs(notebook: Notebook, executed: Notebook) -> Notebook:
+    """A notebook with what came out of the same code cells when they were executed."""
+    done = iter(c for c in executed["cells"] if c["cell_type"] == "code")
+    cells = [
+        {**c, **{key: value for key, value in next(done).items() if key in _CAME_OUT}}
+        if c["cell_type"] == "code"
+        else c
+        for c in notebook["cells"]
+    ]
+    return {**notebook, "cells": cells}
 
 
 def check(root: Path) -> None:
@@ -214,7 +266,7 @@ def repository_of(root: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; see the top of this file."""
     parser = argparse.ArgumentParser(prog="minidistill.course.authoring")
-    parser.add_argument("command", choices=("build", "check"))
+    parser.add_argument("command", choices=("build", "check", "reword"))
     parser.add_argument("chapters", nargs="*", help="numbers such as 02; all where none is given")
     parser.add_argument("--root", type=Path, default=Path.cwd())
     options = parser.parse_args(arguments)
@@ -223,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check(options.root)
             print("every notebook belongs to its master")
         else:
-            for path in build(options.root, options.chapters):
+            make = build if options.command == "build" else reword
+            for path in make(options.root, options.chapters):
                 print(f"made {path.relative_to(options.root)}")
     except StaleError as error:
         print(error, file=sys.stderr)

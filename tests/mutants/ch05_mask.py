@@ -107,7 +107,7 @@ def as_in_the_chapter(lengths, max_length=None):
     return torch.arange(max_length, device=lengths.device) < lengths.unsqueeze(1)
 
 
-@right("05.1")
+@wrong("05.1", "it is a list")
 def row_by_row(lengths, max_length=None):
     width = max(lengths.tolist()) if max_length is None else max_length
     return [[True] * n + [False] * (width - n) for n in lengths.tolist()]

@@ -170,7 +170,7 @@ def cut_out_of_one(targets, bos_id, eos_id, padding_id):
     return reads, writes, mask
 
 
-@right("05.2")
+@wrong("05.2", "it is a list")
 def plain_lists(targets, bos_id, eos_id, padding_id):
     width = max(len(row) for row in targets) + 1
     reads, writes, mask = [], [], []

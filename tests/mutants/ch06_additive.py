@@ -118,6 +118,67 @@ def the_packages_own(queries, keys, v):
     return additive_score(queries, keys, v)
 
 
+@wrong("06.2", "tanh is taken of half the sum")
+def two_sigmoids_less_one(queries, keys, v):
+    return (2 * torch.sigmoid(queries[:, :, None] + keys[:, None]) - 1) @ v
+
+
+@wrong("06.2", "made of straight lines")
+def cut_off(queries, keys, v):
+    return (queries[:, :, None] + keys[:, None]).clamp(-1, 1) @ v
+
+
+@wrong("06.2", "go through tanh and are then multiplied")
+def product_of_two_tanhs(queries, keys, v):
+    return torch.einsum("bta,bsa,a->bts", queries.tanh(), keys.tanh(), v)
+
+
+@wrong("06.2", "laid out wrongly by repeat")
+def repeated(queries, keys, v):
+    B, T, A = queries.shape
+    S = keys.size(1)
+    q = queries.repeat(1, S, 1).view(B, T, S, A)
+    k = keys.repeat(1, T, 1).view(B, T, S, A)
+    return (q + k).tanh() @ v
+
+
+@wrong("06.2", "reshaped from (B, S, T)")
+def keys_first_and_view(queries, keys, v):
+    scores = (keys[:, :, None] + queries[:, None]).tanh() @ v
+    return scores.view(queries.size(0), queries.size(1), keys.size(1))
+
+
+@wrong("06.2", "one place off")
+def off_by_one(queries, keys, v):
+    columns = [(queries + keys[:, s - 1, None]).tanh() @ v for s in range(keys.size(1))]
+    return torch.stack(columns, -1)
+
+
+@wrong("06.2", "the queries add up from one to the next")
+def keys_not_put_back(queries, keys, v):
+    rows = []
+    for t in range(queries.size(1)):
+        keys = keys + queries[:, t, None]
+        rows.append(keys.tanh() @ v)
+    return torch.stack(rows, 1)
+
+
+@wrong("06.2", "the rows of the batch are added up")
+def a_letter_too_many(queries, keys, v):
+    pairs = (queries[:, None, :, None] + keys[None, :, None]).tanh()
+    return torch.einsum("bctsa,a->bts", pairs, v)
+
+
+@wrong("06.2", "v is added inside the tanh")
+def v_as_a_bias(queries, keys, v):
+    return (queries[:, :, None] + keys[:, None] + v).tanh().sum(-1)
+
+
+@wrong("06.2", "v is brought to length 1")
+def v_normalised(queries, keys, v):
+    return (queries[:, :, None] + keys[:, None]).tanh() @ (v / v.norm())
+
+
 @right("06.2")
 def broadcast(queries, keys, v):
     return (torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1)) * v).sum(dim=-1)

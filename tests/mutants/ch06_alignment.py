@@ -124,6 +124,90 @@ def the_packages_own(weights, alignment):
     return alignment_accuracy(weights, alignment)
 
 
+@wrong("06.5", "an unknown one may stand anywhere")
+def until_the_first_unknown(weights, alignment):
+    right = known = 0
+    for rows, places in zip(weights, alignment, strict=True):
+        for row, place in zip(rows, places, strict=True):
+            if place == -100:
+                break
+            known += 1
+            right += int(row.argmax() == place)
+    return right, known
+
+
+@wrong("06.5", "an unknown one may stand anywhere")
+def as_many_from_the_front(weights, alignment):
+    lengths = (alignment != -100).sum(1)
+    front = torch.arange(alignment.size(1)) < lengths[:, None]
+    return int((weights.argmax(-1) == alignment)[front].sum()), int(lengths.sum())
+
+
+@wrong("06.5", "go on with the next")
+def returns_at_the_first_unknown(weights, alignment):
+    right = known = 0
+    for row, place in zip(weights.flatten(0, 1), alignment.flatten(), strict=True):
+        if place == -100:
+            return right, known
+        known += 1
+        right += int(row.argmax() == place)
+    return right, known
+
+
+@wrong("06.5", "place 0 is put in")
+def zero_for_unknown(weights, alignment):
+    places = alignment.clamp(min=0)
+    return int((weights.argmax(-1) == places).sum()), places.numel()
+
+
+@wrong("06.5", "counted as right, and as known")
+def unknown_is_right_and_known(weights, alignment):
+    right = (weights.argmax(-1) == alignment) | (alignment == -100)
+    return int(right.sum()), alignment.numel()
+
+
+@wrong("06.5", "a whole text is left out")
+def only_full_texts(weights, alignment):
+    full = (alignment != -100).all(1)
+    right = weights[full].argmax(-1) == alignment[full]
+    return int(right.sum()), right.numel()
+
+
+@wrong("06.5", "only the last text")
+def overwritten_in_the_loop(weights, alignment):
+    for rows, places in zip(weights, alignment, strict=True):
+        known = places != -100
+        right = (rows.argmax(-1) == places) & known
+    return int(right.sum()), int(known.sum())
+
+
+@wrong("06.5", "searched all together")
+def argmax_of_all(weights, alignment):
+    known = alignment != -100
+    return int(((weights.argmax() == alignment) & known).sum()), int(known.sum())
+
+
+@wrong("06.5", "the first number is a share")
+def share_and_count(weights, alignment):
+    known = alignment != -100
+    right = int(((weights.argmax(-1) == alignment) & known).sum())
+    return right / max(1, int(known.sum())), int(known.sum())
+
+
+@wrong("06.5", "among the largest weights")
+def among_the_best_two(weights, alignment):
+    known = alignment != -100
+    best = weights.topk(2).indices == alignment[..., None]
+    return int((best.any(-1) & known).sum()), int(known.sum())
+
+
+@wrong("06.5", "should be (20, 25), not (19, 25)")
+def place_0_never_found(weights, alignment):
+    known = alignment != -100
+    best = weights[..., 1:].argmax(-1) + 1
+    return int(((best == alignment) & known).sum()), int(known.sum())
+
+
 @right("06.5")
 def token_by_token(weights, alignment):
     right = known = 0

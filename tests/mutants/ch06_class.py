@@ -261,6 +261,7 @@ class FromNothing(nn.Module):
     def forward(self, queries, keys, values, mask=None):
         if mask is None:
             mask = torch.ones(keys.shape[:2], dtype=torch.bool, device=keys.device)
+        keys = torch.where(mask[:, :, None], keys, torch.zeros_like(keys))
         values = torch.where(mask[:, :, None], values, torch.zeros_like(values))
         contexts, rows = [], []
         for t in range(queries.size(1)):

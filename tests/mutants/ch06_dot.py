@@ -97,6 +97,47 @@ def ready_made(queries, keys, scale=1.0):
     return F.scaled_dot_product_attention(queries, keys, eye, scale=scale).log()
 
 
+@wrong("06.4", "a scale of 0 is taken for no scale")
+def scale_or_one(queries, keys, scale=1.0):
+    return queries @ keys.mT * (scale or 1.0)
+
+
+@wrong("06.4", "the sign of the scale is lost")
+def scale_without_its_sign(queries, keys, scale=1.0):
+    return queries @ keys.mT * abs(scale)
+
+
+@wrong("06.4", "cut off at a limit")
+def clamped(queries, keys, scale=1.0):
+    return (scale * queries @ keys.mT).clamp(-50, 50)
+
+
+@wrong("06.4", "cut off to a whole number")
+def whole_scale(queries, keys, scale=1.0):
+    return queries @ keys.mT * int(scale)
+
+
+@wrong("06.4", "minus the squared distance")
+def distance(queries, keys, scale=1.0):
+    return -scale * ((queries[:, :, None] - keys[:, None]) ** 2).sum(-1)
+
+
+@wrong("06.4", "the rows of the batch are added up")
+def a_letter_too_many(queries, keys, scale=1.0):
+    return scale * torch.einsum("btd,csd->bts", queries, keys)
+
+
+@wrong("06.4", "every query gets the last query's scores")
+def last_query_for_all(queries, keys, scale=1.0):
+    scores = scale * torch.bmm(keys, queries[:, -1, :, None]).mT
+    return scores.expand(-1, queries.size(1), -1)
+
+
+@wrong("06.4", "the root of the number of keys")
+def root_of_s(queries, keys, scale=1.0):
+    return scale * queries @ keys.mT / keys.size(1) ** 0.5
+
+
 @right("06.4")
 def with_einsum(queries, keys, scale=1.0):
     return scale * torch.einsum("btd,bsd->bts", queries, keys)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from minidistill.course.answer import Answer, reference_answer
-from minidistill.course.diagnosis import compare
+from minidistill.course.diagnosis import compare, expect_no_memory
 from minidistill.course.exercise import Wrong, expect
 from minidistill.course.exercises.ch02_shared import expect_gradients
-from minidistill.course.exercises.ch05_loss_mistakes import IGNORE, MISTAKES, PAIRS
+from minidistill.course.exercises.ch05_loss_mistakes import IGNORE
+from minidistill.course.exercises.ch05_loss_more import MISTAKES, PAIRS
 from minidistill.teacher_forcing import token_loss
 
 _WHAT = "(the loss, the count)"
@@ -33,13 +36,25 @@ PROBES = (_inputs(_RNG, 5, 7, 3), _inputs(_RNG, 4, 6, 11), _inputs(_RNG, 3, 8, 5
 
 
 def _case(answer: Answer, logits: Tensor, targets: Tensor) -> None:
-    compare(
+    got = compare(
         answer,
         token_loss,
         (logits, targets),
         _WHAT,
         mistakes=(*MISTAKES, *PAIRS),
         probes=PROBES,
+    )
+    if isinstance(got[0], Tensor):
+        return
+    kind = type(got[0]).__name__
+    if bool((targets != IGNORE).any()):
+        raise Wrong(
+            f"the loss is right, but it is a {kind}: .item(), float() and .tolist() take it out "
+            "of torch, so no gradient reaches the inputs. Return the tensor"
+        )
+    raise Wrong(
+        f"with no real target the loss is a {kind}: it must be a tensor there too, for what comes "
+        "after calls loss.backward() and loss.item()"
     )
 
 
@@ -48,7 +63,10 @@ def by_hand(answer: Answer, rng: torch.Generator) -> None:
     first = [[2.0, 0.0, -1.0, 1.0], [0.5, 0.5, 3.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
     second = [[0.0, 1.5, 0.2, -0.3], [-1.0, 0.3, 0.7, 2.0], [0.4, 0.0, 0.9, 0.1]]
     targets = torch.tensor([[0, 1, 2], [2, IGNORE, IGNORE]])
-    _case(answer, torch.tensor([first, second]), targets)
+    logits = torch.tensor([first, second])
+    args, other = (logits, targets), (logits[:1], targets[:1])
+    expect_no_memory(answer, args, other, token_loss(*args), "the loss")
+    _case(answer, logits, targets)
     expect(
         answer(torch.ones(2, 2, 4), torch.tensor([[2, 1], [0, IGNORE]])),
         (torch.tensor(math.log(4)), 3),
@@ -77,42 +95,68 @@ def anywhere(answer: Answer, rng: torch.Generator) -> None:
     _case(answer, logits, targets)
 
 
+def any_id(answer: Answer, rng: torch.Generator) -> None:
+    """every id from 0 on is a token: V = 37, and each of the 37 is a target once."""
+    logits = torch.randn(3, 13, 37, generator=rng)
+    targets = torch.cat([torch.randperm(37, generator=rng), torch.tensor([IGNORE, IGNORE])])
+    _case(answer, logits, targets.view(3, 13))
+
+
 def nothing(answer: Answer, rng: torch.Generator) -> None:
     """no real target at all: the loss is 0, and so is the count."""
-    logits = torch.randn(2, 3, 5, generator=rng)
-    got = answer(logits, torch.full((2, 3), IGNORE))
-    loss = got[0] if isinstance(got, (list, tuple)) and got else None
-    if isinstance(loss, Tensor) and bool(loss.isnan().any()):
+    logits, targets = torch.randn(2, 3, 5, generator=rng), torch.full((2, 3), IGNORE)
+    got = answer(logits, targets)
+    if _any(got, Tensor.isnan):
         raise Wrong(
             "with no real target the loss is 0 / 0, which is NaN and spoils every weight: divide "
             "by max(1, count)"
         )
-    _case(answer, logits, torch.full((2, 3), IGNORE))
+    _case(answer, logits, targets)
+
+
+def _any(got: Any, strange: Callable[[Tensor], Tensor]) -> bool:
+    """Whether the loss is a tensor and strange in some place."""
+    loss = got[0] if isinstance(got, (list, tuple)) and got else None
+    return isinstance(loss, Tensor) and bool(strange(loss).any())
 
 
 def extreme(answer: Answer, rng: torch.Generator) -> None:
-    """logits of 10,000, and a token with no probability among the others."""
+    """logits of 10,000, and tokens of which the model is sure."""
     logits, targets = _inputs(rng, 3, 5, 7)
-    want = token_loss(logits, targets)
     got = answer(logits + 1e4, targets)
-    loss = got[0] if isinstance(got, (list, tuple)) and got else None
-    if isinstance(loss, Tensor) and not bool(loss.isfinite().all()):
+    if _any(got, lambda loss: ~loss.isfinite()):
         raise Wrong(
             "exp of a large logit overflows: take the logarithm and the softmax in one step "
             "(log_softmax)"
         )
-    expect(got, want, _WHAT, tolerance=1e-2)
-    logits[:, -1] = -torch.inf
-    logits[:, -1, 0] = 0.0
-    targets[:, -1] = IGNORE
-    got = answer(logits, targets)
-    loss = got[0] if isinstance(got, (list, tuple)) and got else None
-    if isinstance(loss, Tensor) and bool(loss.isnan().any()):
+    expect(got, token_loss(logits, targets), _WHAT, tolerance=1e-2)
+    got = answer(logits * 60, targets)
+    if _any(got, lambda loss: ~loss.isfinite()):
         raise Wrong(
-            "at a padded place the logits may be anything, -inf too, and -inf times 0 is NaN: "
-            "leave such places out (masked_fill, or an index), do not multiply them by 0"
+            "the softmax of a very unlikely token is 0 in the computer, and the logarithm of 0 is "
+            "infinite: take the logarithm and the softmax in one step (log_softmax)"
         )
-    _case(answer, logits, targets)
+    _case(answer, logits * 60, targets)
+
+
+def at_padding(answer: Answer, rng: torch.Generator) -> None:
+    """at padding the logits may be minus infinity, some or all of them."""
+    for tokens in (slice(1, None), slice(0, 1), slice(None)):
+        logits, targets = _inputs(rng, 3, 5, 7)
+        logits[:, -1, tokens], targets[:, -1] = -torch.inf, IGNORE
+        if _any(answer(logits, targets), Tensor.isnan):
+            raise Wrong(
+                "at a padded place the logits may be anything, -inf too, and -inf times 0 is NaN: "
+                "leave such places out (masked_fill, or an index), do not multiply them by 0"
+            )
+        _case(answer, logits, targets)
+
+
+def precise(answer: Answer, rng: torch.Generator) -> None:
+    """logits in float64 give a loss with all its digits."""
+    logits, targets = _inputs(rng, 3, 5, 7)
+    want = token_loss(logits.double(), targets)
+    expect(answer(logits.double(), targets), want, _WHAT, tolerance=1e-9)
 
 
 def gradients(answer: Answer, rng: torch.Generator) -> None:

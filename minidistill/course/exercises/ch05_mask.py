@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ PROBES = (
 
 
 def _case(answer: Answer, lengths: Tensor, max_length: int | None) -> None:
-    compare(
+    got = compare(
         answer,
         lengths_to_mask,
         (lengths, max_length),
@@ -29,6 +31,28 @@ def _case(answer: Answer, lengths: Tensor, max_length: int | None) -> None:
         mistakes=(*MISTAKES, *PAIRS),
         probes=PROBES,
     )
+    is_tensor(got, "the mask")
+
+
+def is_tensor(got: Any, what: str) -> None:
+    """Complain about lists with the right entries: what comes after needs a tensor."""
+    if not isinstance(got, Tensor):
+        raise Wrong(
+            f"{what} has the right entries, but it is a {type(got).__name__} (or was a numpy "
+            "array): return a tensor, torch.tensor(...)"
+        )
+
+
+def _same_width(answer: Answer) -> None:
+    """Complain about a width that does not come from the lengths."""
+    short, long = (answer(torch.tensor(n), None) for n in ([3, 1, 4], [2, 5, 5]))
+    if not (isinstance(short, Tensor) and isinstance(long, Tensor)):
+        return
+    if short.shape == long.shape and short.dim() == 2 and short.size(1) != 3:  # 3 texts
+        raise Wrong(
+            f"the mask is {short.size(1)} wide, whether the longest text has 4 tokens or 5: work "
+            "out T from these lengths, not from a constant or an earlier call"
+        )
 
 
 def by_hand(answer: Answer, rng: torch.Generator) -> None:
@@ -44,6 +68,7 @@ def by_hand(answer: Answer, rng: torch.Generator) -> None:
             "T places meet B lengths, entry by entry: give the lengths a second dimension "
             f"(lengths[:, None] is (B, 1)), so that each meets all places ({wrong})"
         ) from None
+    _same_width(answer)
     _case(answer, lengths, None)
 
 

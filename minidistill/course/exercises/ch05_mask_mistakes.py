@@ -55,6 +55,16 @@ _FAULTS: tuple[Fault, ...] = (
     ),
     (_BY_LAST, {"real": lambda p, n: p == n.unsqueeze(1) - 1}),
     (
+        "only the place behind each text is False: all that follow are padding too, so use < and "
+        "not !=",
+        {"real": lambda p, n: p != n.unsqueeze(1)},
+    ),
+    (
+        "the last token is not marked where a text fills its row: a text of T tokens has no "
+        "padding at all",
+        {"real": lambda p, n: p < n.clamp(max=len(p) - 1).unsqueeze(1)},
+    ),
+    (
         "the place behind the last token is marked, and nothing else: mark the tokens",
         {"real": lambda p, n: p == n.unsqueeze(1)},
     ),
@@ -121,6 +131,14 @@ _FAULTS: tuple[Fault, ...] = (
         {"width": lambda n, limit: 1 + _or(limit, n.max())},
     ),
     (
+        "without max_length the mask has one column too many: T is the longest length itself",
+        {"width": lambda n, limit: _or(limit, n.max() + 1)},
+    ),
+    (
+        "max_length is added to the longest length: where it is given, it is the width itself",
+        {"width": lambda n, limit: int(n.max()) + (limit or 0)},
+    ),
+    (
         "the mask has one column too few: torch.arange(T) ends at T - 1 by itself",
         {"width": lambda n, limit: _or(limit, n.max()) - 1},
     ),
@@ -144,6 +162,37 @@ _FAULTS: tuple[Fault, ...] = (
     ),
 )
 
-MISTAKES = tuple(two.singles(_build, _FAULTS))
+
+def _on_one_string(lengths: Tensor, max_length: int | None = None) -> Tensor:
+    width = _or(max_length, lengths.max())
+    return (torch.arange(len(lengths) * width) < lengths.sum()).view(len(lengths), width)
+
+
+def _with_a_limit(real: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """Right without max_length, another comparison with it."""
+    other = _build({"real": real})
+
+    def mistaken(lengths: Tensor, max_length: int | None = None) -> Tensor:
+        return (_build({}) if max_length is None else other)(lengths, max_length)
+
+    return mistaken
+
+
+MISTAKES = (
+    *two.singles(_build, _FAULTS),
+    (
+        "the rows are counted through as one long text: every row begins at place 0 again",
+        _on_one_string,
+    ),
+    (
+        "where max_length is given all of the mask is True: the texts are as long as before, and "
+        "the rest is padding",
+        _with_a_limit(lambda p, n: torch.ones(len(n), len(p), dtype=torch.bool)),
+    ),
+    (
+        "where max_length is given one place too many is real in each row: use <, not <=",
+        _with_a_limit(lambda p, n: p <= n.unsqueeze(1)),
+    ),
+)
 PAIRS = tuple(two.pairs(_build, _FAULTS))
 """Two mistakes at once."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from minidistill.alignment import exact_match
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare, expect_no_memory
-from minidistill.course.exercises.ch05_match_mistakes import MISTAKES, PAIRS
+from minidistill.course.exercises.ch05_match_more import MISTAKES, PAIRS
 
 Rows = list[list[int]]
 
@@ -23,6 +23,9 @@ PROBES = (
     ([[5], [1, 2], [3]], [[1, 2], [1, 2], [5]]),
     ([[1, 4], [2, 2], [5, 2, 7]], [[2, 3], [2, 2], [6, 2, 8]]),
     ([[1, 2, 3], [1, 2, 3], [2], [4]], [[1, 2, 3], [1, 2, 3], [2], [5, 5]]),
+    ([[6, 4], [2, 1, 2]], [[6, 4], [2, 1, 2]]),
+    ([[3, 5], [4, 6], [7, 2]], [[3, 3, 5], [4, 6], [7, 2]]),
+    ([[1, 3, 7, 2], [5, 4, 8], [6, 2, 1]], [[1, 4, 7, 2], [5, 4, 3], [4, 2, 1]]),
 )
 """Ordinary inputs on which a mistake must show itself too before it is named."""
 
@@ -58,6 +61,20 @@ def order(answer: Answer, rng: torch.Generator) -> None:
     _case(answer, [[2, 3], [1, 2], [4, 4]], [[1, 2], [2, 3], [4, 4]])
 
 
+def every_id(answer: Answer, rng: torch.Generator) -> None:
+    """every id counts, 0 and those of special tokens too, and so does every place."""
+    _case(answer, [[4, 0], [0, 5], [0, 6, 0], [3]], [[4], [0, 5], [6], [3, 0]])
+    _case(
+        answer, [[12, 1], [1, 22], [7, 3, 8, 9], [2, 34]], [[12, 1], [12, 2], [7, 8, 3, 9], [23, 4]]
+    )
+    _case(answer, [[29], [12], [130], [7]], [[3], [2], [2], [7]])
+    special = range(24, 34)
+    _case(answer, [[2, i, 3] for i in special], [[2, i] for i in special])
+    _case(answer, [[2, i, 3] for i in special], [[2, i, 4] for i in special])
+    _case(answer, [[i, 2] for i in special], [[2] for i in special])
+    _case(answer, [[2, i] for i in special], [[2] for i in special])
+
+
 def tensors(answer: Answer, rng: torch.Generator) -> None:
     """the wanted targets may be tensors."""
     wanted = [torch.randint(7, (n,), generator=rng) for n in (5, 1, 7, 3, 2)]
@@ -74,7 +91,22 @@ def many(answer: Answer, rng: torch.Generator) -> None:
     _case(answer, written, wanted)
 
 
+def long(answer: Answer, rng: torch.Generator) -> None:
+    """targets of 40 tokens, of which one is wrong, early or late."""
+    wanted = [torch.randint(26, (40,), generator=rng).tolist() for _ in range(7)]
+    written = [
+        [*row[:i], 27, *row[i + 1 :]] for i, row in zip(range(2, 40, 6), wanted, strict=True)
+    ]
+    _case(answer, [*written, wanted[0]], [*wanted, wanted[0]])
+
+
 def all_or_none(answer: Answer, rng: torch.Generator) -> None:
     """1 where all are right, an empty one among them; 0 where none is."""
     _case(answer, [[1, 2], [], [3]], [[1, 2], [], [3]])
     _case(answer, [[1], [2, 2]], [[2], [2]])
+
+
+def empty_ones(answer: Answer, rng: torch.Generator) -> None:
+    """an empty target counts like any other."""
+    _case(answer, [[1, 2], [], [3], [], [2]], [[1, 2], [], [4], [], [5]])
+    _case(answer, [[1, 2], [4], [3], []], [[1, 2], [], [3], [5]])

@@ -7,7 +7,8 @@ import torch
 from minidistill.batches import shift_targets
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare, expect_no_memory
-from minidistill.course.exercises.ch05_shift_mistakes import MISTAKES, PAIRS
+from minidistill.course.exercises.ch05_mask import is_tensor
+from minidistill.course.exercises.ch05_shift_more import MISTAKES, PAIRS
 
 _WHAT = "(target_in, target_out, mask)"
 PROBES = (
@@ -19,7 +20,7 @@ PROBES = (
 
 
 def _case(answer: Answer, targets: list[list[int]], bos: int, eos: int, padding: int) -> None:
-    compare(
+    got = compare(
         answer,
         shift_targets,
         (targets, bos, eos, padding),
@@ -27,6 +28,8 @@ def _case(answer: Answer, targets: list[list[int]], bos: int, eos: int, padding:
         mistakes=(*MISTAKES, *PAIRS),
         probes=PROBES,
     )
+    for value, name in zip(got, ("target_in", "target_out", "the mask"), strict=True):
+        is_tensor(value, name)
 
 
 def _rows(rng: torch.Generator, lengths: list[int], vocabulary: int) -> list[list[int]]:
@@ -58,6 +61,13 @@ def same_ids(answer: Answer, rng: torch.Generator) -> None:
     """a token that has the padding's id stays real; eos may be the padding's id too."""
     _case(answer, [[5, 2, 2], [7, 2], [2, 4, 3, 3, 2]], 8, 9, 2)
     _case(answer, [[5, 3, 4], [7], [4, 3, 3, 5]], 1, 0, 0)
+
+
+def special_inside(answer: Answer, rng: torch.Generator) -> None:
+    """bos and eos may stand inside a target, and any id may be 0."""
+    _case(answer, [[5, 8, 2], [7, 8], [8], [2, 7, 7, 3]], 7, 8, 9)
+    _case(answer, [[0, 4, 0, 6], [3, 0]], 0, 1, 2)
+    _case(answer, [[0, 27, 28, 29, 30, 26], [30, 31]], 40, 41, 42)
 
 
 def empty(answer: Answer, rng: torch.Generator) -> None:

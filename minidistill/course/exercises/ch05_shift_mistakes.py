@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minidistill.course.exercises import ch04_pairs as two
 from minidistill.course.exercises.ch04_pairs import Fault, Parts
 
 IGNORE = -100
@@ -17,34 +16,37 @@ Row = list[int]
 Rows = list[Row]
 
 
-def _fill(rows: Rows, filling: int) -> Tensor:
+def fill(rows: Rows, filling: int) -> Tensor:
+    """Ragged rows as one tensor (B, T)."""
     width = max(map(len, rows), default=0)
     return torch.tensor([row + [filling] * (width - len(row)) for row in rows])
 
 
-def _real(lengths: list[int], target_in: Tensor) -> Tensor:
+def real_places(lengths: list[int], target_in: Tensor) -> Tensor:
+    """True for the first n places of each row, as wide as `target_in`."""
     return torch.arange(target_in.size(1)) < torch.tensor(lengths)[:, None]
 
 
-_STEPS: Parts = {
+STEPS: Parts = {
     "targets": lambda targets: targets,
     "rows": lambda y, bos, eos, padding: ([bos, *y], [*y, eos]),
     "filling_in": lambda bos, eos, padding: padding,
     "filling_out": lambda bos, eos, padding: IGNORE,
-    "mask": lambda target_in, target_out, lengths, padding: _real(lengths, target_in),
+    "mask": lambda target_in, target_out, lengths, padding: real_places(lengths, target_in),
     "result": lambda target_in, target_out, mask: (target_in, target_out, mask),
 }
 """The right steps: what is read and written for a target y, the fillings, the mask."""
 
 
-def _build(parts: Parts) -> Callable[..., Any]:
-    s = SimpleNamespace(**_STEPS | parts)
+def build(parts: Parts) -> Callable[..., Any]:
+    """A `shift_targets` in which some steps are exchanged."""
+    s = SimpleNamespace(**STEPS | parts)
 
     def mistaken(targets: Rows, bos: int, eos: int, padding: int) -> Any:
         used = s.targets(targets)
         rows = [s.rows(list(y), bos, eos, padding) for y in used]
-        target_in = _fill([read for read, _ in rows], s.filling_in(bos, eos, padding))
-        target_out = _fill([written for _, written in rows], s.filling_out(bos, eos, padding))
+        target_in = fill([read for read, _ in rows], s.filling_in(bos, eos, padding))
+        target_out = fill([written for _, written in rows], s.filling_out(bos, eos, padding))
         lengths = [len(y) + 1 for y in used]
         mask = s.mask(target_in, target_out, lengths, padding)
         return s.result(target_in, target_out, mask)
@@ -69,11 +71,11 @@ def _in_front(target_in: Tensor, target_out: Tensor, mask: Tensor) -> tuple:
     return turn(target_in), turn(target_out), turn(mask)
 
 
-_SAME = (
+SAME = (
     "what is read and what should be written are the same, not one place apart: the decoder would "
     "see the very token that it should write, and learn to copy it"
 )
-_NO_EOS = (
+NO_EOS = (
     "eos is missing at the end of target_out: without it the decoder never learns where to stop"
 )
 _NO_BOS = (
@@ -88,11 +90,11 @@ _FUTURE = (
     "it is shifted the wrong way: target_in is the one that begins earlier, with bos, and "
     "target_out ends later, with eos"
 )
-_BY_ID = (
+BY_ID = (
     "the mask is made by comparing ids with the padding's: a real token may have that id too, so "
     "make it from the lengths"
 )
-_OUT_PADDED = (
+OUT_PADDED = (
     "target_out is filled up with padding_id, so padding would count in the loss as a target: fill "
     "it up with IGNORE (-100)"
 )
@@ -101,14 +103,14 @@ _MASK_SHORT = (
     "in target_in and eos in target_out"
 )
 
-_FAULTS: tuple[Fault, ...] = (
-    (_SAME, {"rows": lambda y, bos, eos, p: ([bos, *y], [bos, *y])}),
-    (_SAME, {"rows": lambda y, bos, eos, p: ([*y, eos], [*y, eos])}),
-    (_SAME, {"rows": lambda y, bos, eos, p: ([bos, *y, eos], [bos, *y, eos])}),
-    (_SAME, {"rows": lambda y, bos, eos, p: (y, y)}),
-    (_NO_EOS, {"rows": lambda y, bos, eos, p: ([bos, *y[:-1]], y)}),
-    (_NO_EOS, {"rows": lambda y, bos, eos, p: ([bos, *y], y)}),
-    (_NO_EOS, {"rows": lambda y, bos, eos, p: ([bos, *y], [*y, IGNORE])}),
+FAULTS: tuple[Fault, ...] = (
+    (SAME, {"rows": lambda y, bos, eos, p: ([bos, *y], [bos, *y])}),
+    (SAME, {"rows": lambda y, bos, eos, p: ([*y, eos], [*y, eos])}),
+    (SAME, {"rows": lambda y, bos, eos, p: ([bos, *y, eos], [bos, *y, eos])}),
+    (SAME, {"rows": lambda y, bos, eos, p: (y, y)}),
+    (NO_EOS, {"rows": lambda y, bos, eos, p: ([bos, *y[:-1]], y)}),
+    (NO_EOS, {"rows": lambda y, bos, eos, p: ([bos, *y], y)}),
+    (NO_EOS, {"rows": lambda y, bos, eos, p: ([bos, *y], [*y, IGNORE])}),
     (_NO_BOS, {"rows": lambda y, bos, eos, p: (y, [*y[1:], eos])}),
     (_NO_BOS, {"rows": lambda y, bos, eos, p: (y, [*y, eos])}),
     (_EOS_READ, {"rows": lambda y, bos, eos, p: ([bos, *y, eos], [*y, eos])}),
@@ -134,7 +136,7 @@ _FAULTS: tuple[Fault, ...] = (
         "the targets run backwards: keep the order of their tokens",
         {"rows": lambda y, bos, eos, p: ([bos, *y[::-1]], [*y[::-1], eos])},
     ),
-    (_OUT_PADDED, {"filling_out": lambda bos, eos, p: p}),
+    (OUT_PADDED, {"filling_out": lambda bos, eos, p: p}),
     (
         "target_out is filled up with eos, so a short target would be told again and again to end: "
         "fill it up with IGNORE (-100)",
@@ -164,19 +166,19 @@ _FAULTS: tuple[Fault, ...] = (
     ),
     (
         "the mask is inverted: True marks a real place",
-        {"mask": lambda i, o, n, p: ~_real(n, i)},
+        {"mask": lambda i, o, n, p: ~real_places(n, i)},
     ),
     (
         "all of the mask is True: it must be False at the padding",
         {"mask": lambda i, o, n, p: torch.ones_like(i, dtype=torch.bool)},
     ),
-    (_MASK_SHORT, {"mask": lambda i, o, n, p: _real([k - 1 for k in n], i)}),
+    (_MASK_SHORT, {"mask": lambda i, o, n, p: real_places([k - 1 for k in n], i)}),
     (
         "the mask marks one place too many in each row: n + 1 for a target of n tokens",
-        {"mask": lambda i, o, n, p: _real([k + 1 for k in n], i)},
+        {"mask": lambda i, o, n, p: real_places([k + 1 for k in n], i)},
     ),
-    (_BY_ID, {"mask": lambda i, o, n, p: i != p}),
-    (_BY_ID, {"mask": lambda i, o, n, p: (o != p) & (o != IGNORE)}),
+    (BY_ID, {"mask": lambda i, o, n, p: i != p}),
+    (BY_ID, {"mask": lambda i, o, n, p: (o != p) & (o != IGNORE)}),
     (
         "the targets are sorted by their length: leave them in their order",
         {"targets": lambda rows: sorted(rows, key=len, reverse=True)},
@@ -223,33 +225,3 @@ _FAULTS: tuple[Fault, ...] = (
         {"result": lambda i, o, m: (i, o, m.sum(1))},
     ),
 )
-
-
-def _cut(filling: str, mask_from: int) -> Callable[..., Any]:
-    """One padded tensor of bos, y, eos, of which the last and the first column are cut off."""
-
-    def mistaken(targets: Rows, bos: int, eos: int, padding: int) -> Any:
-        rows = [[bos, *y, eos] for y in targets]
-        whole = _fill(rows, padding)  # (B, T + 1)
-        real = torch.arange(whole.size(1)) < torch.tensor([len(row) for row in rows])[:, None]
-        written = whole if filling == "padding" else whole.masked_fill(~real, IGNORE)
-        width = whole.size(1) - 1
-        return whole[:, :-1], written[:, 1:], real[:, mask_from : mask_from + width]
-
-    return mistaken
-
-
-_CUT = (
-    "one padded tensor is cut at its last and at its first column: only the longest row loses its "
-    "eos that way, the others read theirs{}. Make the two rows of each target first, and pad then"
-)
-
-MISTAKES = (
-    *two.singles(_build, _FAULTS),
-    (_CUT.format(", and target_out ends in padding, not in IGNORE"), _cut("padding", 0)),
-    (_CUT.format(", and target_out ends in padding, not in IGNORE"), _cut("padding", 1)),
-    (_CUT.format(""), _cut("IGNORE", 0)),
-    (_CUT.format(""), _cut("IGNORE", 1)),
-)
-PAIRS = tuple(two.pairs(_build, _FAULTS))
-"""Two mistakes at once."""

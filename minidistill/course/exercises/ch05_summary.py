@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from minidistill.course.answer import Answer, reference_answer
 from minidistill.course.diagnosis import compare
+from minidistill.course.exercise import agrees
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type
-from minidistill.course.exercises.ch05_summary_mistakes import MISTAKES, PAIRS
+from minidistill.course.exercises.ch05_summary_mistakes import EMPTY
+from minidistill.course.exercises.ch05_summary_more import MISTAKES, PAIRS
 from minidistill.encoder import summarise
 
 
@@ -30,11 +34,19 @@ PROBES = (
     (_states(_RNG, 5, 6, 10), _ANYWHERE, True),
     (_states(_RNG, 5, 6, 4), _ANYWHERE, False),
     (_states(_RNG, 4, 7, 6), _ENDS, False),
+    (_states(_RNG, 4, 7, 6) * _ENDS[:, :, None], _ENDS, True),
 )
 """Ordinary inputs on which a mistake must show itself too before it is named."""
 
 
 def _case(answer: Answer, states: Tensor, mask: Tensor, bidirectional: bool) -> None:
+    def empty_rows(got: Any, want: Any) -> str | None:
+        """Whatever stands in the empty rows, the others being right, it should be zeros."""
+        some = mask.any(1)
+        if not isinstance(got, Tensor) or got.shape != want.shape or bool(some.all()):
+            return None
+        return EMPTY if agrees(got[some], want[some]) else None
+
     got = compare(
         answer,
         summarise,
@@ -42,6 +54,7 @@ def _case(answer: Answer, states: Tensor, mask: Tensor, bidirectional: bool) -> 
         "the summary",
         mistakes=(*MISTAKES, *PAIRS),
         probes=PROBES,
+        describe=empty_rows,
     )
     keeps_type(got, states, "the summary")
 

@@ -8,6 +8,7 @@ from minidistill.course.exercise import Exercise
 from minidistill.course.exercises import ch06_additive as additive
 from minidistill.course.exercises import ch06_alignment as alignment
 from minidistill.course.exercises import ch06_class as whole
+from minidistill.course.exercises import ch06_class_parameters as parameters
 from minidistill.course.exercises import ch06_dot as dot
 from minidistill.course.exercises import ch06_softmax as softmax
 
@@ -102,9 +103,10 @@ EXERCISES = (
             "returns context, weights. Fill keys and values at padding with 0 first.",
         ),
         cases=(
-            whole.names_and_shapes,
-            whole.first_weights,
+            parameters.names_and_shapes,
+            parameters.first_weights,
             whole.prepared_keys,
+            whole.prepared_anew,
             whole.square,
             whole.uneven,
             whole.ragged_sources,
@@ -141,6 +143,7 @@ EXERCISES = (
             dot.dot_square,
             dot.dot_uneven,
             dot.dot_plain,
+            dot.dot_any_scale,
             dot.dot_gradients,
         ),
         bans=_READY_MADE,
@@ -168,6 +171,7 @@ EXERCISES = (
             alignment.alignment_ragged,
             alignment.alignment_first_place,
             alignment.alignment_flat,
+            alignment.alignment_holes,
             alignment.alignment_none,
         ),
         bans=_READY_MADE,

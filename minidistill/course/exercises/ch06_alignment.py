@@ -39,6 +39,11 @@ PROBES = (
     _inputs(_RNG, 5, 13, 3, 0.4),
     _inputs(_RNG, 3, 17, 11, 0.9),
     _inputs(_RNG, 3, 19, 5, 0.6, ragged=False),
+    # Here the place of the largest of all weights may be right, and so may a weight itself, 1.
+    (
+        torch.tensor([[[0.0, 0.0, 1.0], [0.2, 0.6, 0.2], [0.0, 0.0, 1.0]]]),
+        torch.tensor([[2, 2, 1]]),
+    ),
 )
 
 
@@ -68,7 +73,8 @@ def alignment_by_hand(answer: Answer, rng: torch.Generator) -> None:
     """three letters reversed, one looked up at the wrong place: 2 of 3."""
     weights = torch.tensor([[[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], [0.9, 0.1, 0.0]]])
     alignment = torch.tensor([[2, 1, 0]])
-    other: tuple[Any, Any] = (weights, torch.tensor([[0, 0, IGNORE]]))
+    # Two texts without padding, so that no other mistake gives (2, 3) for them as well.
+    other: tuple[Any, Any] = (weights.repeat(2, 1, 1), torch.tensor([[0, 1, 1], [2, 1, 1]]))
     expect_no_memory(_places(answer), (weights, alignment), other, (2, 3), _WHAT)
     _case(answer, weights, alignment)
 
@@ -91,6 +97,16 @@ def alignment_flat(answer: Answer, rng: torch.Generator) -> None:
     weights, alignment = _inputs(rng, 3, 7, 13)
     flat = 1 + 0.01 * weights
     _case(answer, flat / flat.sum(-1, keepdim=True), alignment)
+
+
+def alignment_holes(answer: Answer, rng: torch.Generator) -> None:
+    """a target of unknown origin may stand anywhere, as the spaces between phrases do."""
+    weights, alignment = _inputs(rng, 5, 11, 7, ragged=False)
+    unknown = torch.rand(5, 11, generator=rng) < 0.3
+    unknown[0, 0], unknown[1, 5] = True, True
+    _case(answer, weights, alignment.masked_fill(unknown, IGNORE))
+    for B, T, S in ((3, 1, 5), (1, 1, 5), (1, 7, 5), (5, 7, 1)):
+        _case(answer, *_inputs(rng, B, T, S, ragged=False))
 
 
 def alignment_none(answer: Answer, rng: torch.Generator) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from minidistill.course.answer import Answer, pattern
-from minidistill.course.exercise import Wrong, expect
+from minidistill.course.exercise import Wrong, agrees, expect
 from minidistill.course.exercises import ch06_class_wrong as faults
 from minidistill.course.exercises.ch02_shared import (
     expect_gradients,
@@ -16,11 +16,14 @@ from minidistill.course.exercises.ch02_shared import (
     numbers,
     ragged_lengths,
 )
+from minidistill.course.exercises.ch06_class_parameters import A, K, Q
 from minidistill.course.exercises.ch06_class_wrong import Parts, Weights, prepare, run, wrong
 
-_ALL = faults.MASKS + faults.SCORES + faults.RESULTS
+_DROPOUT = (
+    "in training the result is another than in evaluation: there is dropout in it, which the "
+    "formula does not have"
+)
 _WHAT = "(the context, the weights)"
-Q, K, A = 5, 3, 7
 
 
 def _drawn(rng: torch.Generator, query: int = Q, key: int = K, hidden: int = A) -> Weights:
@@ -53,65 +56,71 @@ def _mask(rng: torch.Generator, B: int, S: int) -> Tensor:
 
 def _compare(got: Any, weights: Weights, *inputs: Any, what: str = _WHAT) -> None:
     want = run(weights, *inputs)
-    expect(got, want, what, wrong(_ALL, weights, *inputs))
+    if _scores_given(got, want):
+        raise Wrong("the scores are returned in the weights' place: return context, weights")
+    expect(got, want, what, wrong(faults.ALL, weights, *inputs))
     for value, right, name in zip(got, want, ("the context", "the weights"), strict=True):
         keeps_type(value, right, name)
 
 
-def names_and_shapes(answer: Answer, rng: torch.Generator) -> None:
-    """parameters W.weight (A, Q), U.weight (A, K) and v (A,), and no others."""
-    for sizes, hidden in (((Q, K, A), A), ((Q, K), Q)):
-        shapes = {"W.weight": (hidden, sizes[0]), "U.weight": (hidden, sizes[1]), "v": (hidden,)}
-        got = answer.create(*sizes).parameters()
-        if not got:
-            raise Wrong(
-                "the attention has no parameters, so nothing would be trained: self.W and self.U "
-                "are nn.Linear, self.v an nn.Parameter"
-            )
-        lacks = ", ".join(name for name in shapes if name not in got)
-        extra = ", ".join(name for name in got if name not in shapes)
-        if extra and all(name.endswith(".bias") for name in extra.split(", ")) and not lacks:
-            raise Wrong(f"it has {extra} too: nn.Linear(..., bias=False), the formula has no bias")
-        if lacks or extra:
-            texts = [f"it lacks {lacks}" if lacks else "", f"it has {extra} too" if extra else ""]
-            raise Wrong(
-                f"the parameters are W.weight, U.weight and v: {' and '.join(filter(None, texts))}"
-            )
-        for name, shape in shapes.items():
-            if tuple(got[name].shape) != shape:
-                why = "" if len(sizes) == 3 else ": without a hidden size, A is the query's size"
-                raise Wrong(f"{name} has shape {tuple(got[name].shape)}, expected {shape}{why}")
-
-
-def first_weights(answer: Answer, rng: torch.Generator) -> None:
-    """the first weights are small, and not all the same."""
-    found = answer.create(64, 32, 128).parameters()
-    for name, values in found.items():
-        if not bool(values.isfinite().all()) or float(values.abs().max()) > 1:
-            raise Wrong(
-                f"{name} reaches {float(values.abs().max()):.3g} at first: torch.empty holds what "
-                "was left in memory, and large scores make a softmax that does not learn. Draw it "
-                "between -1/sqrt(A) and 1/sqrt(A)"
-            )
-        if float(values.std()) < 1e-3:
-            raise Wrong(
-                f"all entries of {name} are alike at first: with a v of zeros no gradient reaches "
-                "W and U, and equal entries learn the same. Draw them at random"
-            )
+def _scores_given(got: Any, want: tuple[Tensor, Tensor]) -> bool:
+    """Whether the context is right, and what comes with it would be after a softmax."""
+    if not isinstance(got, (list, tuple)) or len(got) != 2 or not agrees(got[0], want[0]):
+        return False
+    given, weights = got[1], want[1]
+    alike = isinstance(given, Tensor) and given.shape == weights.shape
+    return alike and not agrees(given, weights) and agrees(given.softmax(-1), weights)
 
 
 def prepared_keys(answer: Answer, rng: torch.Generator) -> None:
     """prepare multiplies the keys by U, for B = 2, S = 11."""
     for sizes in ((5, 5, 5), (Q, K, A)):  # where all are equal, no mistake is a crash
         weights, keys = _drawn(rng, *sizes), numbers(rng, 2, 11, sizes[1])
-        got = _made(answer, weights).method("prepare", keys)
+        mine = _made(answer, weights)
+        got = mine.method("prepare", keys)
+        mine.train(False)
+        right = prepare(weights, keys)
+        if not agrees(got, right) and agrees(mine.method("prepare", keys), right):
+            raise Wrong(_DROPOUT)
         known = []
         for sentence, parts in faults.PREPARED:
             try:
                 known.append((sentence, prepare(weights, keys, parts)))
             except RuntimeError:
                 continue
-        expect(got, prepare(weights, keys), "the prepared keys", known)
+        expect(got, right, "the prepared keys", known)
+    for B, S in ((1, 7), (2, 1), (1, 1)):
+        keys = numbers(rng, B, S, sizes[1])
+        got = _made(answer, weights).method("prepare", keys)
+        expect(got, prepare(weights, keys), f"the prepared keys for B = {B} and S = {S}")
+
+
+def prepared_anew(answer: Answer, rng: torch.Generator) -> None:
+    """prepare takes each source's own keys, and lets the gradient through."""
+    weights = _drawn(rng)
+    mine = _made(answer, weights)
+    for S in (7, 7, 11):
+        keys = numbers(rng, 2, S, K)
+        if not agrees(mine.method("prepare", keys), prepare(weights, keys)):
+            raise Wrong(
+                "prepare gives an earlier source's keys when it is called again: keep nothing "
+                "between calls, each source has its own keys"
+            )
+    keys = numbers(rng, 2, 7, K)
+    try:
+        found = mine.gradients(keys, wrt=(0,), method="prepare")
+    except Wrong as trouble:
+        if "no gradient reaches" not in str(trouble):
+            raise
+        raise Wrong(
+            "what prepare gives back is cut off from U and from the keys, so that neither U nor "
+            "the encoder ever learns: no .detach() and no torch.no_grad() in it"
+        ) from None
+    got = [*found["inputs"], found["parameters"].get("U.weight")]
+    U, given = weights["U.weight"].clone().requires_grad_(), keys.clone().requires_grad_()
+    prepared = prepare({"U.weight": U}, given)
+    want = torch.autograd.grad((prepared * pattern(prepared)).sum(), (given, U))
+    expect_gradients(got, want, ["the keys in prepare", "U.weight in prepare"])
 
 
 def square(answer: Answer, rng: torch.Generator) -> None:
@@ -121,22 +130,53 @@ def square(answer: Answer, rng: torch.Generator) -> None:
     try:
         got = mine(*inputs)
     except Wrong as trouble:
-        if "NoneType" not in str(trouble) and "missing" not in str(trouble):
-            raise
+        raise Wrong(_why_it_fails(mine, inputs, str(trouble))) from None
+    mine.method("prepare", numbers(rng, 5, 5, 5))  # another source, which must change nothing
+    if not agrees(mine(*inputs), got):
         raise Wrong(
+            "the same call gives another result the second time: something is kept between calls "
+            "(forward takes the keys that it is given, not the last that were prepared), or left "
+            "to chance (dropout)"
+        )
+    want = run(weights, *inputs)
+    mine.train(False)
+    if not agrees(got, want) and agrees(mine(*inputs), want):
+        raise Wrong(_DROPOUT)
+    _compare(got, weights, *inputs)
+
+
+def _why_it_fails(mine: Answer, inputs: tuple[Tensor, ...], trouble: str) -> str:
+    """What a failure without a mask comes from, found by calling in other ways."""
+
+    def runs(*more: Any) -> bool:
+        try:
+            mine(*inputs, *more)
+        except Wrong:
+            return False
+        return True
+
+    if runs(torch.ones(inputs[1].shape[:2], dtype=torch.bool)):
+        return (
             "no mask is handed in here, which means that every token is real: mask=None in the "
             f"first line of forward, and ask `if mask is not None` ({trouble})"
-        ) from None
-    _compare(got, weights, *inputs)
-    again = mine(*inputs)
-    expect(again, got, "(the context of a second call, its weights)")
+        )
+    mine.method("prepare", inputs[1])
+    if runs():
+        return (
+            "forward and score work with keys that prepare has kept: they get the prepared keys "
+            f"as an argument, and take those ({trouble})"
+        )
+    return trouble
 
 
 def uneven(answer: Answer, rng: torch.Generator) -> None:
-    """B = 2, T = 1 and 3, S = 11, all sizes different."""
-    for T in (1, 3):
-        weights, inputs = _drawn(rng), _inputs(rng, 2, T, 11, 13)
+    """B = 2, T = 1 and 3, S = 11, all sizes different, and a batch of one."""
+    for B, T in ((2, 1), (1, 2), (2, 3)):
+        weights, inputs = _drawn(rng), _inputs(rng, B, T, 11, 13)
         _compare(_made(answer, weights)(*inputs), weights, *inputs)
+    small = {name: w.float() for name, w in weights.items()}
+    inputs = tuple(x.float() for x in inputs)
+    _compare(_made(answer, small)(*inputs), small, *inputs)
 
 
 def ragged_sources(answer: Answer, rng: torch.Generator) -> None:
@@ -170,6 +210,17 @@ def all_gradients(answer: Answer, rng: torch.Generator) -> None:
     known = [(text, _gradients(weights, inputs, mask, parts)) for text, parts in faults.CUTS]
     names = ["the queries", "the prepared keys", "the values", "W.weight", "v"]
     expect_gradients(mine, want, names, known)
+    queries, keys, values = inputs
+    padding = ~mask[:, :, None]
+    spoiled = keys.masked_fill(padding, torch.nan), values.masked_fill(padding, torch.inf)
+    made = _made(answer, weights)
+    got = made.gradients(queries, *spoiled, mask, wrt=(0,))
+    for name, found in (("the queries", got["inputs"][0]), *got["parameters"].items()):
+        if bool(found.isnan().any()):
+            raise Wrong(
+                f"the gradient of {name} is NaN where keys are NaN and values infinite at padding, "
+                "though the weights there are 0: fill keys and values at padding with 0 first"
+            )
 
 
 def _gradients(

@@ -6,15 +6,18 @@ that it exchanges; what comes out then is what an answer with that mistake retur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-Parts = dict[str, Callable[..., Any]]
-Faults = list[tuple[str, Parts]]
+from minidistill.course.exercises.ch03_pairs import together
+from minidistill.course.exercises.ch06_class_scores import SCORES, Faults, Parts, times
+
 Weights = dict[str, Tensor]
 
 _LOW = -1e30
@@ -80,53 +83,17 @@ def wrong(faults: Faults, weights: Weights, *inputs: Any) -> Iterator[tuple[str,
             continue
 
 
-_RULE = "v . tanh(W q_t + U k_s)"
-_NO_QUERY = (
-    "the query makes no difference to the weights: it is not used, or query and key go through "
-    f"tanh before they are added; {_RULE}"
-)
+def both(one: Faults, two: Faults) -> Faults:
+    """Two mistakes at once, where they exchange different parts."""
+    return [
+        (together(a, b), first | second)
+        for (a, first), (b, second) in itertools.product(one, two)
+        if not first.keys() & second.keys()
+    ]
+
+
 _TWO = "two things are returned, the context (B, T, V) and the weights (B, T, S)"
 
-
-def _sizes_agree(x: Tensor, W: Tensor) -> Tensor:
-    return x @ W.T
-
-
-SCORES: Faults = [
-    (
-        "the keys are multiplied by U again at every step: prepare has done it, once a source",
-        {"key": lambda keys, p: _sizes_agree(keys, p["U.weight"])},
-    ),
-    (
-        f"the queries are not multiplied by W: {_RULE}",
-        {"query": lambda queries, p: queries},
-    ),
-    (
-        f"the queries are multiplied by U: W is theirs, {_RULE}",
-        {"query": lambda queries, p: _sizes_agree(queries, p["U.weight"])},
-    ),
-    (
-        "W is transposed once too often or too seldom: self.W(queries)",
-        {"query": lambda queries, p: queries @ p["W.weight"]},
-    ),
-    (_NO_QUERY, {"query": lambda q, p: 0 * (q @ p["W.weight"].T)}),
-    (f"the keys are not used: {_RULE}", {"key": lambda keys, p: 0 * keys}),
-    (
-        f"the tanh is missing, and without it the query drops out of the softmax: {_RULE}",
-        {"join": lambda q, k: q[:, :, None] + k[:, None]},
-    ),
-    (_NO_QUERY, {"join": lambda q, k: q[:, :, None].tanh() + k[:, None].tanh()}),
-    (
-        f"query and key are multiplied: they are added, {_RULE}",
-        {"join": lambda q, k: torch.tanh(q[:, :, None] * k[:, None])},
-    ),
-    (f"v is missing: {_RULE}", {"weigh": lambda pairs, p: pairs.sum(-1)}),
-    (
-        "the scores are divided by the root of A: that belongs to the scaled dot product",
-        {"weigh": lambda pairs, p: pairs @ p["v"] / len(p["v"]) ** 0.5},
-    ),
-]
-"""Before the softmax."""
 
 MASKS: Faults = [
     ("the mask is not used", {"mask": lambda mask: None}),
@@ -139,8 +106,26 @@ MASKS: Faults = [
         {"fill": lambda scores, mask: scores},
     ),
     (
+        "the padding is set to 0 after the softmax: the rest of a row no longer adds up to 1",
+        {"fill": lambda scores, mask: scores, "keys": lambda keys, mask: keys},
+    ),
+    (
         "padding gets the score 0, which is a score like others: a very low one",
         {"fill": lambda scores, mask: scores if mask is None else scores * mask[:, None]},
+    ),
+    (
+        "padding gets the score 0, which is a score like others: a very low one",
+        {
+            "fill": lambda scores, mask: scores if mask is None else scores * mask[:, None],
+            "after": lambda weights, mask: weights,
+            "keys": lambda keys, mask: keys,
+            "values": lambda values, mask: values,
+        },
+    ),
+    (
+        "keys and values at padding are 0, but the softmax knows nothing of it and gives padding "
+        "weight: mask the scores as well",
+        {"fill": lambda scores, mask: scores, "after": lambda weights, mask: weights},
     ),
     (
         "a source that is nothing but padding gets equal weights: all of them are 0",
@@ -214,6 +199,10 @@ RESULTS: Faults = [
     ),
 ]
 
+ONE = MASKS + SCORES + RESULTS
+ALL = ONE + both(SCORES, ONE)
+"""One mistake, or two of which one is in the score."""
+
 CUTS: Faults = [
     (
         "the weights are detached, so that no gradient reaches the scores",
@@ -222,6 +211,10 @@ CUTS: Faults = [
     (
         "the values are detached",
         {"context": lambda weights, values, keys: weights @ values.detach()},
+    ),
+    (
+        "the weights that are returned are detached: a loss on them would teach nothing",
+        {"result": lambda context, weights: (context, weights.detach())},
     ),
     ("the keys are detached", {"key": lambda keys, p: keys.detach()}),
     (
@@ -239,7 +232,7 @@ PREPARED: Faults = [
     ),
     (
         "prepare multiplies by W: U belongs to the keys",
-        {"prepare": lambda keys, p: _sizes_agree(keys, p["W.weight"])},
+        {"prepare": lambda keys, p: times(keys, p["W.weight"])},
     ),
     (
         "U is transposed once too often or too seldom: self.U(keys)",
@@ -248,5 +241,17 @@ PREPARED: Faults = [
     (
         "prepare takes the tanh already: it is taken of the sum W q_t + U k_s",
         {"prepare": lambda keys, p: torch.tanh(keys @ p["U.weight"].T)},
+    ),
+    (
+        "prepare brings the keys to length 1: it multiplies them by U, no more",
+        {"prepare": lambda keys, p: normalize(keys @ p["U.weight"].T, dim=-1)},
+    ),
+    (
+        "prepare gives all rows of the batch the first row's keys: each has its own source",
+        {"prepare": lambda keys, p: (keys @ p["U.weight"].T)[:1].expand(len(keys), -1, -1)},
+    ),
+    (
+        "prepare divides by a root: it multiplies the keys by U, no more",
+        {"prepare": lambda keys, p: keys @ p["U.weight"].T / len(p["U.weight"]) ** 0.5},
     ),
 ]

@@ -66,6 +66,8 @@ def dot_uneven(answer: Answer, rng: torch.Generator) -> None:
     _case(answer, *_inputs(rng, 2, 3, 7, 5), 0.3)
     _case(answer, *_inputs(rng, 3, 1, 5, 2), 0.3)
     _case(answer, *_inputs(rng, 3, 5, 1, 1), 0.3)
+    queries, keys = _inputs(rng, 2, 3, 7, 5)
+    _case(answer, queries * 1e4, keys, 0.3)
 
 
 def dot_plain(answer: Answer, rng: torch.Generator) -> None:
@@ -83,6 +85,13 @@ def dot_plain(answer: Answer, rng: torch.Generator) -> None:
     known = {"without a scale the scores are divided by the root of D: the default is 1": divided}
     expect(got, dot_score(*inputs), "the scores without a scale", known)
     _case(answer, *inputs, 1.0)
+
+
+def dot_any_scale(answer: Answer, rng: torch.Generator) -> None:
+    """a scale of 0, and one below 0, are scales like others."""
+    inputs = _inputs(rng, 2, 3, 7, 5)
+    for scale in (0.0, -0.7, 3.0):
+        _case(answer, *inputs, scale)
 
 
 _CUT_OFF = [

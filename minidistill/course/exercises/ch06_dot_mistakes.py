@@ -142,5 +142,90 @@ SINGLES: list[Single] = [
     ),
 ]
 
-MISTAKES = alone(dot_with, SINGLES)
+_WEIGHTS = "these are weights already: return the scores, the softmax comes later, with the mask"
+
+
+def _others_too(queries: Tensor, keys: Tensor, scale: float = 1.0) -> Tensor:
+    """Every query with the keys of all rows of the batch, added up over the rows."""
+    return scale * (queries @ keys.sum(0).T)
+
+
+RARE: list[Single] = [
+    (
+        "the scale is cut off to a whole number: multiply by it as it comes",
+        {"scaled": lambda s, scale, D: s * int(scale)},
+    ),
+    (
+        "the sign of the scale is lost: multiply by it as it comes",
+        {"scaled": lambda s, scale, D: s * abs(scale)},
+    ),
+    (
+        "a scale of 0 is taken for no scale: ask `is None`, or write scale=1.0 in the first line",
+        {"scaled": lambda s, scale, D: s * (scale or 1.0)},
+    ),
+    (
+        "a scale of 0 is taken for no scale, and the scores are divided by the root of D: the "
+        "caller gives the scale",
+        {"scaled": lambda s, scale, D: s * (scale or D**-0.5)},
+    ),
+    (
+        "this is minus the squared distance between query and key: their dot product",
+        {"product": lambda q, k: -((q[:, :, None] - k[:, None]) ** 2).sum(-1)},
+    ),
+    (
+        "this is the squared distance between query and key: their dot product",
+        {"product": lambda q, k: ((q[:, :, None] - k[:, None]) ** 2).sum(-1)},
+    ),
+    (
+        "the scores go through tanh: a dot product is taken as it is",
+        {"give": lambda scores: scores.tanh()},
+    ),
+    (
+        "the scores go through tanh: a dot product is taken as it is",
+        {"product": lambda q, k: (q @ k.transpose(1, 2)).tanh()},
+    ),
+    (
+        "this is exp of the scores: the softmax, which takes it, comes later, with the mask",
+        {"give": lambda scores: scores.exp()},
+    ),
+    (_WEIGHTS, {"give": lambda scores: scores.softmax(1)}),
+    (
+        "the scores are cut off at a limit: a dot product may be as large as it is",
+        {"give": lambda scores: scores.clamp(-10, 10)},
+    ),
+    (
+        "the scores are cut off at a limit: a dot product may be as large as it is",
+        {"give": lambda scores: scores.clamp(-50, 50)},
+    ),
+    (
+        "the scores are cut off at a limit: a dot product may be as large as it is",
+        {"give": lambda scores: scores.clamp(-100, 100)},
+    ),
+    (
+        "every query gets the last query's scores",
+        {"reads": lambda q, k: (q[:, -1:].expand_as(q), k)},
+    ),
+    (
+        "only the first query is scored: all of them, (B, T, S)",
+        {"reads": lambda q, k: (q[:, :1], k)},
+    ),
+    (
+        "the products are added up over the keys: over the D entries, the last dimension",
+        {"product": lambda q, k: (q[:, :, None] * k[:, None]).sum(2)},
+    ),
+    (
+        "the products are added up over the queries: over the D entries, the last dimension",
+        {"product": lambda q, k: (q[:, :, None] * k[:, None]).sum(1)},
+    ),
+]
+"""Each by itself; with another mistake beside it one would hardly tell it."""
+
+MISTAKES = alone(dot_with, SINGLES + RARE)
+MISTAKES += [
+    ("the rows of the batch are added up: each query meets its own row's keys alone", _others_too),
+    (
+        "the scores are divided by the root of the number of keys: the caller gives the scale",
+        lambda q, k, scale=1.0: scale * (q @ k.transpose(1, 2)) / k.size(1) ** 0.5,
+    ),
+]
 PAIRS = pairs(dot_with, SINGLES)

@@ -10,13 +10,14 @@ from torch import Tensor
 from minidistill.attention import masked_softmax
 from minidistill.course.answer import Answer, reference_answer
 from minidistill.course.diagnosis import compare
-from minidistill.course.exercise import Wrong, expect
+from minidistill.course.exercise import Wrong, agrees, expect
 from minidistill.course.exercises.ch02_shared import (
     expect_gradients,
     keeps_type,
     numbers,
     ragged_lengths,
 )
+from minidistill.course.exercises.ch03_pairs import Single
 from minidistill.course.exercises.ch06_softmax_mistakes import MISTAKES, PAIRS, softmax_with
 
 _WHAT = "the weights"
@@ -33,7 +34,9 @@ def _inputs(rng: torch.Generator, B: int, T: int, S: int) -> tuple[Tensor, Tenso
 
 
 _RNG = torch.Generator().manual_seed(9)
-PROBES = (_inputs(_RNG, 3, 5, 7), _inputs(_RNG, 5, 5, 5), (numbers(_RNG, 3, 2, 5), None))
+PROBES: tuple[tuple[Tensor, Tensor], ...] = (_inputs(_RNG, 3, 5, 7), _inputs(_RNG, 5, 5, 5))
+PROBES += tuple((scores - low, mask) for scores, mask in PROBES[:1] for low in (150, 20_000))
+PROBES += ((numbers(_RNG, 3, 2, 5), torch.ones(3, 1, 5, dtype=torch.bool)),)
 
 
 def _case(answer: Answer, *inputs: Any, what: str = _WHAT) -> None:
@@ -46,8 +49,26 @@ def softmax_by_hand(answer: Answer, rng: torch.Generator) -> None:
     """scores ln 1, ln 2, ln 3, ln 4, the third padding: 1/7, 2/7, 0, 4/7."""
     scores = torch.tensor([[1.0, 2.0, 3.0, 4.0]]).log()
     mask = torch.tensor([[True, True, False, True]])
-    expect(masked_softmax(scores, mask), torch.tensor([[1, 2, 0, 4]]) / 7, "the reference")
-    _case(answer, scores, mask)
+    want = torch.tensor([[1, 2, 0, 4]]) / 7
+    expect(masked_softmax(scores, mask), want, "the reference")
+    try:
+        _case(answer, scores, mask)
+    except Wrong:
+        if not _right_for(answer, scores[None], mask[None], want[None]):
+            raise
+        raise Wrong(
+            "it works only for a mask (B, 1, S) and scores (B, T, S), and here both are (B, S): "
+            "the mask may have any shape that broadcasts, so do not take it apart, and let "
+            "torch stretch it"
+        ) from None
+
+
+def _right_for(answer: Answer, scores: Tensor, mask: Tensor, want: Tensor) -> bool:
+    try:
+        got = answer(scores, mask)
+    except Wrong:
+        return False
+    return agrees(got, want) and got.dtype == want.dtype
 
 
 def softmax_unmasked(answer: Answer, rng: torch.Generator) -> None:
@@ -71,7 +92,17 @@ def softmax_unmasked(answer: Answer, rng: torch.Generator) -> None:
 
 def softmax_uneven(answer: Answer, rng: torch.Generator) -> None:
     """B = 3, T = 5, S = 7, sources of different lengths."""
-    _case(answer, *_inputs(rng, 3, 5, 7))
+    scores, mask = _inputs(rng, 3, 5, 7)
+    try:
+        answer(scores, mask)
+    except Wrong as trouble:
+        if "shape of the mask" not in str(trouble):
+            raise
+        raise Wrong(
+            "scores[mask] wants a mask of just the scores' shape, and this one is to be stretched: "
+            f"mask.expand_as(scores), or masked_fill, which stretches it ({trouble})"
+        ) from None
+    _case(answer, scores, mask)
     _case(answer, *_inputs(rng, 5, 5, 5))
 
 
@@ -81,6 +112,18 @@ def softmax_holes(answer: Answer, rng: torch.Generator) -> None:
     mask[:, :, 3], mask[0, 0, 0] = True, False
     _case(answer, numbers(rng, 3, 5, 7), mask)
     _case(answer, numbers(rng, 3, 1), torch.ones(3, 1, dtype=torch.bool))
+
+
+def _whatever_stands_there(answer: Answer, scores: Tensor, mask: Tensor) -> None:
+    """For an answer that is right where numbers stand at padding."""
+    for odd in (torch.inf, -torch.inf, torch.nan):
+        got = answer(torch.where(mask, scores, odd), mask)
+        if not agrees(got, masked_softmax(scores, mask)):
+            raise Wrong(
+                f"the weights are spoiled where {odd:g} stands at padding: infinity and NaN stay "
+                "what they are when a number is added, and go into minimum, maximum and sum. "
+                "Replace the score at padding, whatever it is, before you compute anything"
+            )
 
 
 def softmax_extreme(answer: Answer, rng: torch.Generator) -> None:
@@ -96,7 +139,7 @@ def softmax_extreme(answer: Answer, rng: torch.Generator) -> None:
     low = scores - 3000  # lower than many a number that padding is filled with
     _case(answer, torch.where(mask, low, scores), mask)
     _case(answer, low * 1e3, mask)
-    _case(answer, torch.where(mask, scores, torch.inf), mask, what="the weights, inf at padding")
+    _whatever_stands_there(answer, scores, mask)
 
 
 def softmax_nothing_real(answer: Answer, rng: torch.Generator) -> None:
@@ -106,7 +149,26 @@ def softmax_nothing_real(answer: Answer, rng: torch.Generator) -> None:
     got = answer(scores, mask)
     if isinstance(got, Tensor) and got.shape == scores.shape and bool(got[1].isnan().all()):
         raise Wrong(NAN)
+    if isinstance(got, Tensor) and not got.any():
+        raise Wrong("one row that is nothing but padding sets all others to 0 as well")
     _case(answer, scores, mask)
+    _whatever_stands_there(answer, scores, mask)
+
+
+def _share_detached(scores: Tensor, mask: Tensor) -> Tensor:
+    return (scores - scores.logsumexp(-1, keepdim=True).detach()).exp()
+
+
+_CUT: list[Single] = [
+    (
+        "the scores are detached",
+        {"share": lambda scores, mask: scores.detach().softmax(-1) + 0 * scores},
+    ),
+    (
+        "the sum of the row, by which is divided, is detached: it depends on the scores as well",
+        {"share": _share_detached},
+    ),
+]
 
 
 def softmax_gradients(answer: Answer, rng: torch.Generator) -> None:
@@ -124,6 +186,15 @@ def softmax_gradients(answer: Answer, rng: torch.Generator) -> None:
             "right: torch.where and nan_to_num repair the value and not the way back. Let no NaN "
             "arise: fill with the lowest finite number"
         )
-    cut = softmax_with(share=lambda scores, mask: scores.detach().softmax(-1) + 0 * scores)
-    known = [("the scores are detached", gradients(reference_answer(cut)))]
+    known = [(text, gradients(reference_answer(softmax_with(**parts)))) for text, parts in _CUT]
     expect_gradients(got, want, ("the scores",), known)
+    for odd in (3000.0, torch.inf, torch.nan):
+        spoiled = torch.where(mask, scores, odd)
+        found = answer.gradients(spoiled, mask, wrt=(0,))["inputs"][0]
+        if bool(found.isnan().any()):
+            raise Wrong(
+                f"the gradient is NaN where the scores at padding are {odd:g}, though the weights "
+                "may be right: torch.where repairs the value and not the way back. Replace the "
+                "scores at padding before anything is computed from them"
+            )
+        expect_gradients([found], want, (f"the scores, {odd:g} at padding,",))

@@ -80,7 +80,7 @@ SINGLES: list[Single] = [
     (AFTER, {"fill": _as_it_is}),
     (TURNED, {"seen": lambda mask: ~mask}),
     (ZERO, {"fill": _filled(0.0)}),
-    *[(LOW, {"fill": _filled(value)}) for value in (-1.0, -10.0, -100.0, -1e4)],
+    *[(LOW, {"fill": _filled(value)}) for value in (-1.0, -100.0, -1e4)],
     (
         "padding gets a very high score, and with it all the weight: a very low one",
         {"fill": _filled(-_LOWEST), "after": _as_it_is},
@@ -96,6 +96,7 @@ SINGLES: list[Single] = [
         {"fill": lambda scores, mask: scores + mask.to(scores)},
     ),
     (EVEN, {"after": _as_it_is}),
+    (AXIS, {"share": lambda scores, mask: scores.softmax(1)}),
     (AXIS, {"share": lambda scores, mask: scores.softmax(-2)}),
     (AXIS, {"share": lambda scores, mask: scores.softmax(0)}),
     (
@@ -156,5 +157,96 @@ SINGLES: list[Single] = [
     ),
 ]
 
-MISTAKES = alone(softmax_with, SINGLES)
+
+def _times(weights: Tensor, mask: Tensor) -> Tensor:
+    return weights * mask
+
+
+def _divided(least: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Weights at padding set to 0, and each row divided by what is left of it."""
+
+    def after(weights: Tensor, mask: Tensor) -> Tensor:
+        kept = weights * mask
+        return kept / kept.sum(-1, keepdim=True).clamp(min=least)
+
+    return after
+
+
+def _clamped(limit: float, late: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """Scores kept within a limit, before or after the padding is filled."""
+
+    def fill(scores: Tensor, mask: Tensor) -> Tensor:
+        return (
+            _low(scores, mask).clamp(-limit, limit)
+            if late
+            else _low(scores.clamp(-limit, limit), mask)
+        )
+
+    return fill
+
+
+def _common_top(least: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """A softmax that subtracts the largest score of all rows."""
+
+    def share(scores: Tensor, mask: Tensor) -> Tensor:
+        e = (scores - scores.max()).exp() * mask
+        return e / e.sum(-1, keepdim=True).clamp(min=least)
+
+    return share
+
+
+def _up_to_the_last(mask: Tensor) -> Tensor:
+    last = (mask * torch.arange(1, mask.size(-1) + 1)).amax(-1, keepdim=True)
+    return torch.arange(mask.size(-1)) < last
+
+
+DIVIDED = (
+    "padding takes part after all, in the softmax or in the largest score that is subtracted, and "
+    "is only divided out afterwards: where its scores are far above the real ones, nothing is left "
+    "to divide. Take it out before"
+)
+ZERO_TIMES = (
+    "the mask is multiplied by infinity, or by a number that is too low for its type and becomes "
+    "infinity, and 0 times infinity is NaN at every real token: masked_fill or torch.where"
+)
+LIMIT = (
+    "the scores are cut off at a limit, and beyond it all are alike: a softmax needs no limit, it "
+    "subtracts the largest score itself"
+)
+TOP = "the largest of all scores is subtracted: the largest of each row, amax(-1, keepdim=True)"
+
+RARE: list[Single] = [
+    (TURNED, {"fill": lambda scores, mask: scores.masked_fill(mask, _LOWEST)}),
+    (
+        "the number of real tokens is taken for their places: padding may stand anywhere in a row, "
+        "so use the mask itself",
+        {"seen": lambda mask: torch.arange(mask.size(-1)) < mask.sum(-1, keepdim=True)},
+    ),
+    (
+        "everything up to the last real token is taken for real: padding may stand anywhere in a "
+        "row, so use the mask itself",
+        {"seen": _up_to_the_last},
+    ),
+    (
+        "the first query's mask is used for all queries: where it has a row for each, take that",
+        {"seen": lambda mask: mask[..., :1, :].expand_as(mask)},
+    ),
+    (LOW, {"fill": lambda scores, mask: scores.masked_fill(~mask, float(scores.min()) - 1)}),
+    *[(LOW, {"fill": _filled(value)}) for value in (-10.0, -1e3, -65504.0, -1e5, -1e6)],
+    (
+        "the scores are divided by a root: the softmax takes them as they come",
+        {"fill": lambda scores, mask: _low(scores / scores.size(-1) ** 0.5, mask)},
+    ),
+    *[(DIVIDED, {"fill": _as_it_is, "after": _divided(least)}) for least in (1e-9, 0.0)],
+    *[(LIMIT, {"fill": _clamped(limit, late=False)}) for limit in (10.0, 100.0, 1e3, 1e4)],
+    *[(LOW, {"fill": _clamped(limit, late=True)}) for limit in (10.0, 100.0, 1e3, 1e4)],
+    *[(TOP, {"share": _common_top(least)}) for least in (1e-30, 0.0)],
+    *[
+        (ZERO_TIMES, {"fill": lambda scores, mask: scores + (~mask) * -torch.inf, "after": after})
+        for after in (_times, _as_it_is)
+    ],
+]
+"""Each by itself; with another mistake beside it one would hardly tell it."""
+
+MISTAKES = alone(softmax_with, SINGLES + RARE)
 PAIRS = pairs(softmax_with, SINGLES)
