@@ -43,6 +43,13 @@ NOVELS = {
     "pride_and_prejudice": replace(
         PLANS["next_en"], novel="pride_and_prejudice", dropout=0.3, source_dropout=0.2
     ),
+    # A long novel: 1,000 batches see hardly a pair twice, so no source is known by heart.
+    "xiyouji": replace(
+        PLANS["next_zh"],
+        novel="xiyouji",
+        dropout=0.3,
+        recipe=replace(PLANS["next_zh"].recipe, steps=1000),
+    ),
 }
 SEES = ("attention", "fixed context")
 PAIRS = (
