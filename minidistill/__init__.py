@@ -28,8 +28,18 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.constraints import dialogue, ends_with, follows, must_contain, must_not_contain
     from minidistill.convolution import CausalConvolution
     from minidistill.device import fast_matmul, pick_device, seeded
+    from minidistill.distillation import (
+        distillation_loss,
+        jensen_shannon_loss,
+        logit_loss,
+        reverse_kl_loss,
+        soft_target_loss,
+    )
+    from minidistill.distilling import PassTargets, SoftTargets, TeacherWarning, distill
+    from minidistill.ensemble import Ensemble, mean_log_probabilities
     from minidistill.generation import generate, show, stream, write
     from minidistill.language_model import LanguageModel, parameter_count
+    from minidistill.matching import Match
     from minidistill.metrics import (
         bits_per_character,
         distinct,
@@ -41,6 +51,8 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.ngram import NGram
     from minidistill.novels import Novel, NovelError, catalogue, load_novel
     from minidistill.parallel import Parallel, load_parallel
+    from minidistill.pass_writing import write_passes
+    from minidistill.quantisation import load_quantised, quantise, save_quantised
     from minidistill.recurrent import GRU, LSTM, RNN, rnn_backward, rnn_forward, rnn_step
     from minidistill.rules import (
         forbid,
@@ -53,7 +65,9 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     )
     from minidistill.search import beam_search
     from minidistill.seq2seq import Decoder, Encoder, Memory, Seq2Seq
+    from minidistill.sequence_distillation import OnPolicy, taught_pairs, taught_text
     from minidistill.teacher_forcing import ScheduledSampling, pair_loss, token_loss
+    from minidistill.teacher_passes import Passes
     from minidistill.training import (
         History,
         Recipe,
@@ -88,19 +102,26 @@ __all__ = [
     "Decoder",
     "DotAttention",
     "Encoder",
+    "Ensemble",
     "GeneralAttention",
     "History",
     "LanguageModel",
+    "Match",
     "Memory",
     "NGram",
     "Novel",
     "NovelError",
+    "OnPolicy",
     "PairBatches",
     "Parallel",
+    "PassTargets",
+    "Passes",
     "Recipe",
     "ScaledDotAttention",
     "ScheduledSampling",
     "Seq2Seq",
+    "SoftTargets",
+    "TeacherWarning",
     "TrainingError",
     "Vocabulary",
     "WordVocabulary",
@@ -111,6 +132,8 @@ __all__ = [
     "clip_by_norm",
     "clip_by_value",
     "dialogue",
+    "distill",
+    "distillation_loss",
     "distinct",
     "ends_with",
     "evaluate",
@@ -120,13 +143,17 @@ __all__ = [
     "follows",
     "forbid",
     "generate",
+    "jensen_shannon_loss",
     "lengths_to_mask",
     "load_model",
     "load_novel",
     "load_parallel",
+    "load_quantised",
     "load_writer",
+    "logit_loss",
     "longest_copied",
     "masked_softmax",
+    "mean_log_probabilities",
     "min_p",
     "must_contain",
     "must_not_contain",
@@ -136,17 +163,23 @@ __all__ = [
     "parameter_count",
     "perplexity",
     "pick_device",
+    "quantise",
     "repetition",
     "repetition_penalty",
+    "reverse_kl_loss",
     "rnn_backward",
     "rnn_forward",
     "rnn_step",
     "save_model",
+    "save_quantised",
     "seeded",
     "self_bleu",
     "shift_targets",
     "show",
+    "soft_target_loss",
     "stream",
+    "taught_pairs",
+    "taught_text",
     "temperature",
     "token_loss",
     "top_k",
@@ -154,6 +187,7 @@ __all__ = [
     "train_writer",
     "transduce",
     "write",
+    "write_passes",
 ]
 
 _HOMES = {
@@ -165,17 +199,26 @@ _HOMES = {
     "constraints": "dialogue ends_with follows must_contain must_not_contain",
     "convolution": "CausalConvolution",
     "device": "fast_matmul pick_device seeded",
+    "distillation": "distillation_loss jensen_shannon_loss logit_loss reverse_kl_loss "
+    "soft_target_loss",
+    "distilling": "PassTargets SoftTargets TeacherWarning distill",
+    "ensemble": "Ensemble mean_log_probabilities",
     "generation": "generate show stream write",
     "language_model": "LanguageModel parameter_count",
+    "matching": "Match",
     "metrics": "bits_per_character distinct longest_copied perplexity repetition self_bleu",
     "ngram": "NGram",
     "novels": "Novel NovelError catalogue load_novel",
     "parallel": "Parallel load_parallel",
+    "pass_writing": "write_passes",
+    "quantisation": "quantise save_quantised load_quantised",
     "recurrent": "GRU LSTM RNN rnn_backward rnn_forward rnn_step",
     "rules": "forbid min_p no_repeats repetition_penalty temperature top_k top_p",
     "search": "beam_search",
     "seq2seq": "Decoder Encoder Memory Seq2Seq",
+    "sequence_distillation": "OnPolicy taught_pairs taught_text",
     "teacher_forcing": "ScheduledSampling pair_loss token_loss",
+    "teacher_passes": "Passes",
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
     "transduction": "transduce",
     "vocabulary": "BytePairVocabulary CharacterVocabulary Vocabulary WordVocabulary",

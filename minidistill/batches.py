@@ -85,7 +85,7 @@ class ContinuousBatches:
     def fingerprint(self) -> str:
         """Return a few letters that change with the text or its cutting; checkpoints keep it."""
         # The targets too: the last token of the text is only a target.
-        text = _hash([self._inputs.flatten(), self._targets.flatten()])
+        text = hash_of_ids([self._inputs.flatten(), self._targets.flatten()])
         return f"{text}-{self.batch_size}x{self.length}"
 
 
@@ -227,7 +227,7 @@ class PairBatches:
         """Return a few letters that change with the pairs or how they are laid out."""
         sizes = (self.batch_size, self.sort_within, self.padding_id, self.seed, self.shuffle)
         special = torch.tensor([self.bos_id]), torch.tensor([self.eos_id])
-        pairs = _hash([*special, *(part for pair in self._pairs for part in pair)])
+        pairs = hash_of_ids([*special, *(part for pair in self._pairs for part in pair)])
         return f"{pairs}-{'-'.join(str(int(size)) for size in sizes)}"
 
     def _order(self, number: int) -> list[list[int]]:
@@ -278,7 +278,7 @@ def _chunks(items: list[int], size: int) -> list[list[int]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _hash(rows: Iterable[Tensor]) -> str:
+def hash_of_ids(rows: Iterable[Tensor]) -> str:
     """Return a short hash of rows of ids: each with its length, so that none runs into the next."""
     digest = hashlib.sha256()
     for row in rows:

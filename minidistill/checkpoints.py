@@ -70,8 +70,16 @@ def save_tensors(path: Path | str, tensors: dict[str, Tensor], about: dict[str, 
     alone = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     metadata = {"minidistill": VERSION, "about": json.dumps(about)}
     # Not `save_file`: where it is killed it leaves temporary files under names of its own.
-    content = torch_files.save(alone, metadata)
+    content = _in_order(torch_files.save(alone, metadata))
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file, its head's names sorted: safetensors leaves their order to chance."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    head = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    return len(head).to_bytes(8, "little") + head + content[end:]
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -130,16 +138,10 @@ def save_model(
         CheckpointError: a weight that `dtype` cannot hold; a file that cannot be written.
     """
     folder = Path(folder)
-    config = {
-        "vocab_size": model.vocab_size,
-        "embedding_size": model.embedding_size,
-        "tied": model.tied,
-        "dropout": model.dropout.p,
-        "recurrent": {"kind": type(model.recurrent).__name__, **settings_of(model.recurrent)},
-    }
+    config = getattr(model, "quantised_config", None) or config_of(model)
     weights = dict(model.state_dict())
     if model.tied:
-        del weights[TIED[0]]
+        weights.pop(TIED[0], None)
     if dtype is not None:
         weights = {name: stored_as(dtype, name, tensor) for name, tensor in weights.items()}
     card_text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
@@ -162,9 +164,13 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
     try:
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         config = dict(about["config"])
+        if config.get("quantised"):
+            from minidistill.quantisation import QuantisedModel
+
+            return QuantisedModel(config, tensors).to(device or "cpu"), vocabulary
         if config["tied"]:
             tensors.setdefault(TIED[0], tensors[TIED[1]])
-        model = _build(config, folder)
+        model = empty_model(config, folder)
         model.load_state_dict(tensors)
     except CheckpointError:
         raise
@@ -174,6 +180,17 @@ def load_model(folder: Path | str, device: torch.device | str | None = None) -> 
             f"({error}): save or train it again"
         ) from error
     return model.to(device or "cpu").eval(), vocabulary
+
+
+def config_of(model: nn.Module) -> dict[str, Any]:
+    """What `empty_model` makes a language model from, read from the model's own attributes."""
+    return {
+        "vocab_size": model.vocab_size,
+        "embedding_size": model.embedding_size,
+        "tied": model.tied,
+        "dropout": model.dropout.p,
+        "recurrent": {"kind": type(model.recurrent).__name__, **settings_of(model.recurrent)},
+    }
 
 
 def settings_of(layer: nn.Module) -> dict[str, Any]:
@@ -197,7 +214,7 @@ def stored_as(dtype: torch.dtype, name: str, tensor: Tensor) -> Tensor:
     return stored
 
 
-def _build(config: dict[str, Any], folder: Path) -> nn.Module:
+def empty_model(config: dict[str, Any], folder: Path) -> nn.Module:
     """The model that a configuration of `save_model` describes, with weights by chance."""
     from minidistill.device import seeded
     from minidistill.language_model import LanguageModel

@@ -56,12 +56,13 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
     Taught in solutions/02_rnn_from_scratch.ipynb.
     """
-    was_training = model.training
+    before = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, was_training in before:  # parts may have had modes of their own
+            module.training = was_training
 
 
 class LanguageModel(nn.Module):

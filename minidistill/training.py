@@ -195,7 +195,8 @@ def fit(
         batches: an object with `epoch(number)` giving batches and `carries_state`.
         validation: such an object too, or None.
         loss: (model, batch, state) -> (mean loss, number of targets, state). Where it has a
-            method `at(step)`, that gives the loss of each training step.
+            method `at(step)`, that gives the loss of each training step; where it has one
+            `fingerprint()`, a checkpoint of another such loss is refused.
         checkpoint: a file, written atomically every `checkpoint_every` steps.
         progress: show a bar (terminal, notebook) or a line now and then (log file).
 
@@ -209,7 +210,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    run = RunState(model, optimizer, dataclasses.asdict(recipe), batches, checkpoint)
+    run = RunState(model, optimizer, dataclasses.asdict(recipe), batches, checkpoint, loss)
     history = History(**run.resume(dataclasses.asdict(History())))
     was_training = model.training
     with seeded(recipe.seed), Progress(recipe.steps, run.step, enabled=progress) as bar:

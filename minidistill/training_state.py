@@ -22,7 +22,7 @@ class RunState:
     Args:
         model, optimizer: changed in place by `resume`.
         recipe: as a dictionary, compared on resuming.
-        batches: compared by its `fingerprint()` where it has one.
+        batches, loss: compared by their `fingerprint()` where they have one.
         path: the checkpoint file, or None to keep nothing.
     """
 
@@ -33,13 +33,16 @@ class RunState:
         recipe: dict[str, Any],
         batches: Any,
         path: Path | str | None,
+        loss: Any = None,
     ) -> None:
         self.model, self.optimizer, self.batches = model, optimizer, batches
         self.path = None if path is None else Path(path)
         self.step = self.epoch = self.batch = 0
         self.carried: Any = None
         self.best: dict[str, Tensor] = {}
-        self.identity = {"recipe": recipe, "model": _shape_of(model), "batches": _text_of(batches)}
+        self.identity = {"recipe": recipe, "model": _shape_of(model), "batches": _words_of(batches)}
+        if _words_of(loss):
+            self.identity["loss"] = _words_of(loss)
 
     def keep_best_weights(self) -> None:
         """Remember the weights of now as the best so far."""
@@ -132,7 +135,8 @@ class RunState:
     def _refuse_another_run(self, theirs: dict[str, Any]) -> None:
         """Name the first thing that differs, rather than mix two runs."""
         ours = json.loads(json.dumps(self.identity))
-        for part, wanted in ours.items():
+        for part in {**ours, **theirs}:
+            wanted = ours.get(part)
             if theirs.get(part) == wanted:
                 continue
             what = part
@@ -151,8 +155,8 @@ def _shape_of(model: nn.Module) -> str:
     return hashlib.sha256(json.dumps(outline).encode()).hexdigest()[:16]
 
 
-def _text_of(batches: Any) -> str:
-    fingerprint = getattr(batches, "fingerprint", None)
+def _words_of(thing: Any) -> str:
+    fingerprint = getattr(thing, "fingerprint", None)
     return fingerprint() if callable(fingerprint) else ""
 
 

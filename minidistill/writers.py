@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from torch import nn
 
 from minidistill.batches import ContinuousBatches
 from minidistill.checkpoints import CheckpointError, load_model, save_model
+from minidistill.corpus import Corpus, load_corpus
 from minidistill.device import fast_matmul, pick_device, seeded
 from minidistill.language_model import LanguageModel, parameter_count
 from minidistill.metrics import bits_per_character
-from minidistill.novels import Novel, Split, load_novel
+from minidistill.novels import Novel, Split
 from minidistill.paths import data_folder
+from minidistill.quantisation import QuantisedModel, dequantise, quantise
 from minidistill.recurrent import LSTM
 from minidistill.training import History, Recipe, evaluate, fit
 from minidistill.vocabulary import BytePairVocabulary, CharacterVocabulary, Vocabulary
@@ -41,7 +44,8 @@ class Plan:
     """How a writer is made: an LSTM with tied tables.
 
     Args:
-        novel, language: what `load_novel` takes.
+        novel: what `load_novel` takes, or several of these, which are read as one text.
+        language: likewise.
         units: what it reads, "byte pairs" or "characters", learned from the training chapters.
         vocab_size: how many of them at most; None for all characters.
         size: of a token's vector and of the state.
@@ -50,9 +54,10 @@ class Plan:
         batch_size, length: how the training text is laid out, see `ContinuousBatches`.
         recipe: how it is trained; its seed is the only chance there is.
         prompt: what it goes on from where no one says otherwise.
+        stored: how its weights lie in their file, "float16", or "int8" by rows: half of that.
     """
 
-    novel: str
+    novel: str | tuple[str, ...]
     language: str
     units: str
     vocab_size: int | None
@@ -63,6 +68,7 @@ class Plan:
     length: int
     recipe: Recipe
     prompt: str
+    stored: str = "float16"
 
 
 PLANS = {
@@ -91,6 +97,7 @@ PLANS = {
         length=64,
         recipe=Recipe(steps=976, learning_rate=4e-3, weight_decay=0.05, validate_every=61),
         prompt="老温",
+        stored="int8",
     ),
     "pride_and_prejudice": Plan(
         novel="pride_and_prejudice",
@@ -104,6 +111,7 @@ PLANS = {
         length=64,
         recipe=Recipe(steps=584, learning_rate=4e-3, weight_decay=0.05, validate_every=73),
         prompt="Mr. Darcy",
+        stored="int8",
     ),
     "xiyouji": Plan(
         novel="xiyouji",
@@ -117,6 +125,21 @@ PLANS = {
         length=64,
         recipe=Recipe(steps=720, learning_rate=4e-3, weight_decay=0.05, validate_every=90),
         prompt="却说行者",
+        stored="int8",
+    ),
+    "teacher_en": Plan(
+        novel=("house", "pride_and_prejudice", "sherlock_holmes", "moby_dick"),
+        language="en",
+        units="byte pairs",
+        vocab_size=4096,
+        size=448,
+        layers=2,
+        dropout=0.25,
+        batch_size=32,
+        length=48,
+        recipe=Recipe(steps=2800, learning_rate=4e-3, weight_decay=0.05, validate_every=200),
+        prompt="The rain",
+        stored="int8",
     ),
 }
 
@@ -140,7 +163,10 @@ def load_writer(name: str, device: torch.device | str | None = None) -> tuple[An
     """
     there = writers()
     if name in there:
-        return load_model(data_folder() / "models" / name, device)
+        model, vocabulary = load_model(data_folder() / "models" / name, device)
+        if isinstance(model, QuantisedModel):
+            model = dequantise(model).requires_grad_(True)
+        return model, vocabulary
     if name in PLANS:
         raise CheckpointError(
             f"the writer {name!r} does not come with the package: make it with `minidistill "
@@ -177,44 +203,49 @@ def train_writer(
     plan, folder, start = PLANS[name], Path(folder).expanduser(), time.perf_counter()
     say = print if progress else lambda line: None
     device = pick_device() if device is None else torch.device(device)
-    novel = load_novel(plan.novel, plan.language, progress=progress)
-    split = novel.split()
+    novels, split = texts_of(plan, progress)
     vocabulary = learn(plan, split.train.text)
     model = build(plan, len(vocabulary)).to(device)
     say(
-        f"{novel.title}: {parameter_count(model):,} parameters, {len(vocabulary):,} tokens, "
-        f"{plan.recipe.steps:,} steps"
+        f"{', '.join(novel.title for novel in novels)}: {parameter_count(model):,} parameters, "
+        f"{len(vocabulary):,} tokens, {plan.recipe.steps:,} steps"
     )
     with fast_matmul():
         history = _train(model, vocabulary, split, plan, folder / CHECKPOINT, progress)
         # This course's code is the faster one where a text is written token by token.
         model.recurrent.engine = "scratch"
         # As it will be loaded: the figures are those of the weights that are stored.
-        _round(model, DTYPE)
+        kept, loaded = _stored(model, plan.stored)
         figures = {
-            part: bits_of(model, vocabulary, getattr(split, part).text)
+            part: bits_of(loaded, vocabulary, getattr(split, part).text)
             for part in ("validation", "test")
         }
     card = {
         "name": name,
         "command": f"minidistill train {name} --out {name}",
         "bits_per_character": {part: round(bits, 4) for part, bits in figures.items()},
-        "novel": _about(novel),
+        **about_texts(novels),
         "prompt": plan.prompt,
         "plan": dataclasses.asdict(plan),
         "seed": plan.recipe.seed,
         "vocabulary": {"kind": vocabulary.kind, "size": len(vocabulary)},
         "parameters": parameter_count(model),
-        "stored_as": str(DTYPE).removeprefix("torch."),
+        "stored_as": plan.stored,
         "steps": plan.recipe.steps,
         "best_step": history.best[0],
         "seconds": round(time.perf_counter() - start),
         "device": device_name(device),
         "torch": torch.__version__,
     }
-    save_model(folder, model, vocabulary, card, DTYPE)
+    save_model(folder, kept, vocabulary, card, DTYPE if plan.stored == "float16" else None)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return card
+
+
+def texts_of(plan: Plan, progress: bool = False) -> Corpus:
+    """Load what a plan's writer reads."""
+    names = (plan.novel,) if isinstance(plan.novel, str) else plan.novel
+    return load_corpus(names, plan.language, progress=progress)
 
 
 def learn(plan: Plan, text: str) -> Vocabulary:
@@ -286,14 +317,26 @@ def _rows(ids: torch.Tensor) -> ContinuousBatches:
 
 
 @torch.no_grad()
-def _round(model: nn.Module, dtype: torch.dtype) -> None:
-    """Give every weight the value that it will have when it comes back from the file."""
+def _stored(model: LanguageModel, how: str) -> tuple[nn.Module, LanguageModel]:
+    """The model as it is written to its file, and as it comes back from there."""
+    if how == "int8":
+        kept = quantise(model)
+        return kept, dequantise(kept)
+    if how != "float16":
+        raise ValueError(f"stored is 'float16' or 'int8', not {how!r}")
     for weight in model.parameters():
-        weight.copy_(weight.to(dtype))
+        weight.copy_(weight.to(DTYPE))
+    return model, model
+
+
+def about_texts(novels: Sequence[Novel]) -> dict[str, Any]:
+    """Return which texts these were, so that figures of other editions are not taken for these."""
+    if len(novels) == 1:
+        return {"novel": _about(novels[0])}
+    return {"novels": [_about(novel) for novel in novels]}
 
 
 def _about(novel: Novel) -> dict[str, Any]:
-    """Return which text it was, so that figures of another edition are not taken for these."""
     parts = novel.split()
     return {
         "name": novel.name,

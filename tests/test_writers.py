@@ -12,18 +12,20 @@ import torch
 
 from minidistill import cli, writers
 from minidistill.checkpoints import CheckpointError, load_model, load_tensors
+from minidistill.corpus import Corpus
 from minidistill.generation import temperature, write
 from minidistill.lstm import LSTM
-from minidistill.novels import Novel, load_novel
+from minidistill.novels import load_novel
 from minidistill.paths import data_folder
+from minidistill.quantisation import dequantise
 from minidistill.training import Recipe
 from minidistill.vocabulary import LOST, BytePairVocabulary, CharacterVocabulary
-from minidistill.writers import PLANS, Plan, bits_of, load_writer, train_writer
+from minidistill.writers import PLANS, Plan, bits_of, load_writer, texts_of, train_writer
 from tests.test_download import serving_folder
 from tests.test_novels import SHARED
 from tests.training_parts import Broken, breaking_at, same_weights
 
-SHIPPED = ["house_en", "house_zh", "pride_and_prejudice", "xiyouji"]
+SHIPPED = ["house_en", "house_zh", "pride_and_prejudice", "teacher_en", "xiyouji"]
 FILES = ["card.json", "model.safetensors", "vocabulary.json"]
 SENTENCE = "The old man went down to the sea, and the sea came up to the old man.\n\n"
 HAN = "老人走到海边，海也来到老人身边。“你是谁？”老人问。\n\n"
@@ -39,18 +41,19 @@ def shipped(name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def novels(tmp_path_factory: pytest.TempPathFactory):
-    """A function that loads a writer's novel, or skips where its text is not at hand."""
+    """A function that loads a writer's novels, or skips where their texts are not at hand."""
     cache = tmp_path_factory.mktemp("cache")
 
-    def load(plan: Plan) -> Novel:
+    def load(plan: Plan) -> Corpus:
         if plan.novel == "house":
-            return load_novel(plan.novel, plan.language)
+            return texts_of(plan)
         if not (SHARED / "facts.json").is_file():
             pytest.skip("the raw novels are not beside the repository (../shared/novels)")
         with pytest.MonkeyPatch.context() as patched, serving_folder(SHARED) as host:
             patched.setenv("MINIDISTILL_MIRROR", host)
             patched.setenv("NO_PROXY", "127.0.0.1")
-            return load_novel(plan.novel, cache=cache, progress=False)
+            patched.setenv("MINIDISTILL_CACHE", str(cache))
+            return texts_of(plan)
 
     return load
 
@@ -69,7 +72,12 @@ def test_a_writer_s_folder_holds_a_writer_and_nothing_else(name: str) -> None:
     assert [file.name for file in files] == FILES
     assert sum(file.stat().st_size for file in files) < 6_000_000
     tensors, about = load_tensors(shipped(name) / "model.safetensors")
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    kinds = {tensor.dtype for tensor in tensors.values()}
+    if PLANS[name].stored == "float16":
+        assert kinds == {torch.float16}
+    else:
+        assert kinds == {torch.int8, torch.float32}
+        assert {t.dtype for t in tensors.values() if t.dim() > 1} == {torch.int8}
     assert "readout.weight" not in tensors and about["config"]["tied"]
 
 
@@ -77,7 +85,8 @@ def test_a_writer_s_folder_holds_a_writer_and_nothing_else(name: str) -> None:
 def test_a_card_says_how_its_writer_was_made(name: str) -> None:
     card, (model, vocabulary) = card_of(shipped(name)), load_writer(name)
     assert card["name"] == name
-    assert card["plan"] == dataclasses.asdict(PLANS[name])
+    assert card["plan"] == json.loads(json.dumps(dataclasses.asdict(PLANS[name])))
+    assert card["stored_as"] == PLANS[name].stored
     assert card["vocabulary"] == {"kind": vocabulary.kind, "size": len(vocabulary)}
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
     assert isinstance(model.recurrent, LSTM) and model.recurrent.engine == "scratch"
@@ -93,7 +102,7 @@ def test_a_card_says_how_its_writer_was_made(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_card_s_figures_are_found_again(name: str, novels) -> None:
     card, (model, vocabulary) = card_of(shipped(name)), load_writer(name)
-    split = novels(PLANS[name]).split()
+    split = novels(PLANS[name]).split
     for part, bits in card["bits_per_character"].items():
         found = bits_of(model, vocabulary, getattr(split, part).text)
         assert found == pytest.approx(bits, rel=0.01), part
@@ -109,7 +118,7 @@ def test_a_writer_writes_what_can_be_read(name: str, novels) -> None:
     page = write(model, vocabulary, plan.prompt, 300, rules=[temperature(0.7)], seed=3)
     assert page == write(model, vocabulary, plan.prompt, 300, rules=[temperature(0.7)], seed=3)
     assert page.startswith(plan.prompt) and LOST not in page and len(set(page)) > 20
-    known = novels(plan).text
+    known = "".join(novel.text for novel in novels(plan).novels)
     if plan.language == "zh":  # two characters side by side that stand so in the novel
         parts = re.findall(r"(?=([\u4e00-\u9fff]{2}))", page)
         share = sum(part in known for part in parts) / len(parts)
@@ -162,17 +171,27 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("units", "kind"), [("byte pairs", BytePairVocabulary), ("characters", CharacterVocabulary)]
+    ("units", "kind", "stored"),
+    [
+        ("byte pairs", BytePairVocabulary, "float16"),
+        ("characters", CharacterVocabulary, "float16"),
+        ("characters", CharacterVocabulary, "int8"),
+    ],
 )
-def test_a_writer_is_made_measured_and_saved(tmp_path, monkeypatch, capsys, units, kind) -> None:
-    monkeypatch.setitem(PLANS, "tiny", tiny(tmp_path, units))
+def test_a_writer_is_made_measured_and_saved(
+    tmp_path, monkeypatch, capsys, units, kind, stored
+) -> None:
+    monkeypatch.setitem(PLANS, "tiny", tiny(tmp_path, units, stored=stored))
     folder = tmp_path / "tiny"
     card = train_writer("tiny", folder, device="cpu", progress=False)
     assert capsys.readouterr().out == ""
     assert sorted(file.name for file in folder.iterdir()) == FILES
     assert card_of(folder) == json.loads(json.dumps(card))
     model, vocabulary = load_model(folder)
-    assert type(vocabulary) is kind and model.recurrent.engine == "scratch"
+    assert type(vocabulary) is kind
+    if stored == "int8":
+        model = dequantise(model)
+    assert model.recurrent.engine == "scratch"
     novel = load_novel(PLANS["tiny"].novel)
     assert card["novel"]["sha256"] == hashlib.sha256(novel.text.encode()).hexdigest()
     for part, bits in card["bits_per_character"].items():
@@ -222,6 +241,25 @@ def test_chance_is_left_as_it_was(tmp_path, made) -> None:
     train_writer("tiny", tmp_path / "run", progress=False)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_float32_matmul_precision() == precision
+
+
+def test_several_novels_are_one_text(tmp_path, monkeypatch) -> None:
+    one = tiny(tmp_path)
+    other = tmp_path / "other.txt"
+    other.write_text("A second book says something else altogether. " * 60, encoding="utf-8")
+    plan = dataclasses.replace(one, novel=(one.novel, str(other)))
+    monkeypatch.setitem(PLANS, "tiny", plan)
+    card = train_writer("tiny", tmp_path / "run", progress=False)
+    assert [about["name"] for about in card["novels"]] == ["book", "other"]
+    assert "novel" not in card
+    assert card["plan"]["novel"] == (one.novel, str(other))
+
+
+@pytest.mark.parametrize("changes", [{"stored": "int4"}])
+def test_ways_of_storing_that_are_none(tmp_path, monkeypatch, changes) -> None:
+    monkeypatch.setitem(PLANS, "tiny", tiny(tmp_path, **changes))
+    with pytest.raises(ValueError, match="'float16' or 'int8', not 'int4'"):
+        train_writer("tiny", tmp_path / "run", progress=False)
 
 
 def test_units_that_are_none(tmp_path, monkeypatch) -> None:
