@@ -98,7 +98,7 @@ class BytePairVocabulary(Vocabulary):
         check_size(size, len(self.specials) + 255)
         if size >= len(self):
             return type(self)(self.tokens, self.specials, self.counts, self.merges)
-        made = [_show(to_bytes(left) + to_bytes(right)) for left, right in self.merges]
+        made = [joined(left, right) for left, right in self.merges]
         last = self.tokens[size - 1]
         kept = made.index(last) + 1 if last in made else 0  # a single byte is never made
         return type(self)(self.tokens[:size], self.specials, None, self.merges[:kept])
@@ -152,6 +152,11 @@ def _show(content: bytes) -> str:
         return "".join(f"<0x{byte:02X}>" for byte in content)
 
 
+def joined(left: str, right: str) -> str:
+    """The token that two tokens of a byte-pair vocabulary make, as it is shown."""
+    return _show(to_bytes(left) + to_bytes(right))
+
+
 def to_bytes(token: str) -> bytes:
     """The bytes that a token of a byte-pair vocabulary stands for, maybe half a character."""
     # No text is learned as "<0xE4>": training never joins "<" to a digit.
@@ -174,7 +179,7 @@ def _tokens_of_merges(merges: Iterable[tuple[str, str]]) -> list[str]:
     for left, right in merges:
         if left not in tokens or right not in tokens:
             raise ValueError(f"the merge of {left!r} and {right!r} uses a token not made before")
-        tokens[_show(to_bytes(left) + to_bytes(right))] = None
+        tokens[joined(left, right)] = None
     return list(tokens)
 
 
