@@ -40,7 +40,7 @@ def write_passes(
         folder: is made; one file for each 8,192 tokens.
         teacher: a language model; asked in eval mode, where it lies.
         ids: the text.
-        draws: K tokens drawn for each place (32 where neither is given); or
+        draws: K tokens drawn for each place, evenly (32 where neither is given); or
         top_k: the K likeliest and the tail.
         temperature: of the teacher's row before drawing or choosing.
         seed: of the draws.
@@ -59,6 +59,7 @@ def write_passes(
     about = {
         "form": "draws" if top_k is None else "top_k",
         "count": count,
+        "chance": "systematic" if top_k is None else None,
         "temperature": float(temperature),
         "seed": seed if top_k is None else None,
         "vocab_size": teacher.vocab_size,
@@ -99,7 +100,7 @@ def _one_file(teacher: nn.Module, ids: Tensor, number: int, about: dict) -> dict
     generator = torch.Generator().manual_seed((about["seed"] or 0) * 1_000_003 + number)
     starts = list(range(first, last, LENGTH))
     # Drawn beforehand and for whole files, so that chance does not depend on how it is read.
-    uniform = torch.rand(len(starts) * LENGTH, about["count"], generator=generator)
+    uniform = evenly(torch.rand(len(starts) * LENGTH, 1, generator=generator), about["count"])
     found: list[tuple[Tensor, ...]] = []
     for group in _alike(starts, last):
         logits = _read(teacher, ids, group, min(LENGTH, last - group[0]))  # (rows, T, V)
@@ -110,6 +111,24 @@ def _one_file(teacher: nn.Module, ids: Tensor, number: int, about: dict) -> dict
     kept = [torch.cat(part).cpu() for part in zip(*found, strict=True)]
     names = ("ids",) if about["form"] == "draws" else ("ids", "shares")
     return dict(zip(names, kept, strict=True))
+
+
+def evenly(u: Tensor, count: int) -> Tensor:
+    """Spread `count` numbers between 0 and 1 at equal distances, from a place that chance gives.
+
+        u_k = (k + u) / K,   k = 0 .. K - 1
+
+    Each is uniform, so draws by them are as right on average as independent ones. But a token of
+    probability p is drawn K p times rounded up or down, instead of by luck, so K of them say
+    more of the row than K independent draws would: systematic sampling (Madow and Madow, 1944).
+
+    Args:
+        u: (..., 1), uniform between 0 and 1.
+
+    Returns:
+        (..., K).
+    """
+    return (torch.arange(count, device=u.device) + u) / count
 
 
 def _alike(starts: list[int], last: int) -> list[list[int]]:
@@ -178,4 +197,4 @@ def _check(
     return count
 
 
-__all__ = ["weights_hash", "write_passes"]
+__all__ = ["evenly", "weights_hash", "write_passes"]

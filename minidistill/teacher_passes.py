@@ -3,7 +3,8 @@
 A whole row of V probabilities for each token would fill a disk. Two short forms are kept:
 
     draws   K tokens drawn from the teacher's row. Their mean is the row, so learning from them
-            is learning from the whole row, with a little noise.
+            is learning from the whole row, with a little noise. They are drawn evenly: a token
+            of probability p stands among them K p times, rounded up or down.
     top_k   the K likeliest tokens with their probabilities, and the rest in one number, the tail.
 
 The folder has one safetensors file for every few thousand tokens, read through the file system's
