@@ -39,10 +39,10 @@ from minidistill.training import History, Recipe
 from minidistill.writers import PLANS, texts_of
 
 SIZE, BATCH, LENGTH = 104, 32, 35
-STEPS = {"plenty": 2000, "little": 2000}
-ALPHA = {"plenty": 0.5, "little": 0.95}
-DROPOUTS = (0.0, 0.15, 0.3)
-RATE = 1e-2
+STEPS = {"plenty": 1500, "little": 1500}
+ALPHA = {"plenty": 0.7, "little": 0.95}
+DROPOUTS = (0.15, 0.3, 0.45)
+RATE = 2e-2
 
 
 class Task(NamedTuple):

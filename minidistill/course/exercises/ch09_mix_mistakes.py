@@ -1,0 +1,177 @@
+"""Chapter 09: what known wrong versions of `distillation_loss` return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
+from minidistill.course.exercises.ch09_shared import real_mean
+from minidistill.course.exercises.ch09_soft_mistakes import build as soft_with
+
+IGNORE = -100
+_soft = soft_with({})
+
+
+def _real(student: Tensor, teacher: Tensor, targets: Tensor, T: float) -> Tensor:
+    return _soft(student, teacher, targets != IGNORE, T)
+
+
+def _cost(logits: Tensor, targets: Tensor) -> Tensor:
+    log_q = logits.log_softmax(-1)
+    return -log_q.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+
+
+def _hard(student: Tensor, teacher: Tensor, targets: Tensor, T: float) -> Tensor:
+    return real_mean(_cost(student, targets), targets != IGNORE)
+
+
+_STEPS: Parts = {
+    "soft": _real,
+    "hard": _hard,
+    "mix": lambda soft, hard, alpha: alpha * soft + (1 - alpha) * hard,
+}
+
+
+def build(parts: Parts) -> Callable[..., Any]:
+    """A `distillation_loss` in which some steps are exchanged."""
+    s = SimpleNamespace(**_STEPS | parts)
+
+    def mistaken(
+        student: Tensor,
+        teacher: Tensor,
+        targets: Tensor,
+        alpha: float = 0.9,
+        temperature: float = 1.0,
+    ) -> Any:
+        given = (student, teacher.detach(), targets, temperature)
+        return s.mix(s.soft(*given), s.hard(*given), alpha)
+
+    return mistaken
+
+
+_ZERO = (
+    "targets of -100 are counted in the hard loss, as if they were a token: token_loss leaves them "
+    "out"
+)
+_ONLY = (
+    "the teacher alone counts, whatever alpha is: (1 - alpha) times the hard loss is missing",
+    "the text alone counts, whatever alpha is: alpha times the soft loss is missing",
+)
+
+FAULTS: tuple[Fault, ...] = (
+    (
+        "alpha stands at the wrong term: alpha weighs the teacher, 1 - alpha the text",
+        {"mix": lambda soft, hard, alpha: (1 - alpha) * soft + alpha * hard},
+    ),
+    (
+        "both terms are weighed with alpha: the hard one gets 1 - alpha",
+        {"mix": lambda soft, hard, alpha: alpha * (soft + hard)},
+    ),
+    (
+        "the hard loss is added whole: it gets the weight 1 - alpha",
+        {"mix": lambda soft, hard, alpha: alpha * soft + hard},
+    ),
+    (
+        "the soft loss is added whole: it gets the weight alpha",
+        {"mix": lambda soft, hard, alpha: soft + (1 - alpha) * hard},
+    ),
+    ("alpha is not used: alpha soft + (1 - alpha) hard", {"mix": lambda s, h, alpha: s + h}),
+    (
+        "the hard loss is subtracted: both are costs, add them",
+        {"mix": lambda soft, hard, alpha: alpha * soft - (1 - alpha) * hard},
+    ),
+    (_ONLY[0], {"mix": lambda soft, hard, alpha: soft}),
+    (_ONLY[0], {"mix": lambda soft, hard, alpha: alpha * soft}),
+    (_ONLY[1], {"mix": lambda soft, hard, alpha: hard}),
+    (_ONLY[1], {"mix": lambda soft, hard, alpha: (1 - alpha) * hard}),
+    (
+        "the hard loss is multiplied by T^2 as well: it is not softened, so nothing shrank that "
+        "one would have to undo",
+        {"hard": lambda s, t, y, T: T**2 * _hard(s, t, y, T)},
+    ),
+    (
+        "the hard loss is taken at temperature T: the student will be used at 1, so its cost of "
+        "the text's words is that of its own logits",
+        {"hard": lambda s, t, y, T: _hard(s / T, t, y, T)},
+    ),
+    (
+        "the hard loss is taken at temperature T and multiplied by T^2: the student will be used "
+        "at 1, so it is that of its own logits, as they are",
+        {"hard": lambda s, t, y, T: T**2 * _hard(s / T, t, y, T)},
+    ),
+    (
+        "the hard loss is the teacher's: what the student pays for the text's words is wanted",
+        {"hard": lambda s, t, y, T: _hard(t, t, y, T)},
+    ),
+    (
+        _ZERO,
+        {"hard": lambda s, t, y, T: _cost(s, y).mean()},
+    ),
+    (
+        "the hard loss is divided by all places, padding too: by the number of real targets",
+        {"hard": lambda s, t, y, T: _cost(s, y).masked_fill(y == IGNORE, 0.0).mean()},
+    ),
+    (
+        "the hard loss is a sum over the tokens: it is their mean, as the soft one is",
+        {"hard": lambda s, t, y, T: _cost(s, y).masked_fill(y == IGNORE, 0.0).sum()},
+    ),
+    (
+        "targets of -100 are counted in the soft loss: hand it the mask targets != IGNORE",
+        {"soft": lambda s, t, y, T: _soft(s, t, None, T)},
+    ),
+    (
+        "token 0 is left out of the soft loss: it is a word like any other, the mask is targets "
+        "!= IGNORE",
+        {"soft": lambda s, t, y, T: _soft(s, t, y > 0, T)},
+    ),
+    (
+        "the mask is turned round: targets != IGNORE is True where a token is real",
+        {"soft": lambda s, t, y, T: _soft(s, t, y == IGNORE, T)},
+    ),
+    (
+        "the temperature is not handed on to the soft loss: temperature=temperature",
+        {"soft": lambda s, t, y, T: _soft(s, t, y != IGNORE, 1.0)},
+    ),
+    (
+        "the soft loss lacks its T^2: call the divergence, which has it",
+        {"soft": lambda s, t, y, T: _soft(s, t, y != IGNORE, T) / T**2},
+    ),
+    (
+        "T^2 is there twice: the divergence has it already",
+        {"soft": lambda s, t, y, T: _soft(s, t, y != IGNORE, T) * T**2},
+    ),
+    (
+        "student and teacher are swapped in the soft loss: the student comes first",
+        {"soft": lambda s, t, y, T: _soft(t, s, y != IGNORE, T)},
+    ),
+)
+MISTAKES = tuple(singles(build, FAULTS))
+PAIRS = tuple(pairs(build, FAULTS))
+"""Two mistakes at once."""
+
+
+def swapped_for_good(student: Tensor, teacher: Tensor, targets: Tensor, *more: Any) -> Tensor:
+    """Student and teacher exchanged from the first line on."""
+    return build({})(teacher, student, targets, *more)
+
+
+MISTAKES += (
+    (
+        "student and teacher are swapped, in both losses: the student's logits come first",
+        swapped_for_good,
+    ),
+    (
+        "this returns the loss and a count: the mixed loss alone is wanted (token_loss gives two "
+        "things, take its first)",
+        lambda *args: (build({})(*args), int((args[2] != IGNORE).sum())),
+    ),
+    (
+        "the two losses come back side by side: add them with their weights",
+        lambda s, t, y, a=0.9, T=1.0: torch.stack([_real(s, t, y, T), _hard(s, t, y, T)]),
+    ),
+)
