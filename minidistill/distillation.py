@@ -222,9 +222,18 @@ DIVERGENCES: dict[str, Divergence] = {
 }
 """Names of the divergences, for `distill`."""
 
+
+def divergence_named(name: str) -> Divergence:
+    """Return a divergence of DIVERGENCES, or ValueError with the names that there are."""
+    if name not in DIVERGENCES:
+        raise ValueError(f"divergence is one of {', '.join(DIVERGENCES)}, not {name!r}")
+    return DIVERGENCES[name]
+
+
 __all__ = [
     "DIVERGENCES",
     "distillation_loss",
+    "divergence_named",
     "jensen_shannon_loss",
     "logit_loss",
     "masked_mean",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from minidistill.batches import IGNORE, ContinuousBatches, PairBatches
-from minidistill.distillation import DIVERGENCES, distillation_loss, masked_mean
+from minidistill.distillation import distillation_loss, divergence_named, masked_mean
 from minidistill.language_model import State, eval_mode
 from minidistill.matching import Match, Pupil
 from minidistill.pass_writing import weights_hash
@@ -112,8 +112,7 @@ class SoftTargets:
         temperature: float = 1.0,
         divergence: str = "forward",
     ) -> None:
-        if divergence not in DIVERGENCES:
-            raise ValueError(f"divergence is one of {', '.join(DIVERGENCES)}, not {divergence!r}")
+        divergence_named(divergence)  # refused now, not in the middle of a run
         self.teacher, self.alpha, self.temperature = teacher, alpha, temperature
         self.divergence = divergence
         self.pupil: Pupil | None = None
@@ -135,7 +134,7 @@ class SoftTargets:
             targets,
             self.alpha,
             self.temperature,
-            DIVERGENCES[self.divergence],
+            divergence_named(self.divergence),
         )
         states = None if mine is None and theirs is None else (mine, theirs)
         if self.pupil is not None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from minidistill.batches import IGNORE
-from minidistill.distillation import DIVERGENCES
+from minidistill.distillation import divergence_named
 from minidistill.distilling import read_with_loss
 from minidistill.generation import generate
 from minidistill.language_model import State, eval_mode
@@ -136,8 +136,7 @@ class OnPolicy:
             raise ValueError(f"share is {share}, but is a share between 0 and 1")
         if prompt < 1:
             raise ValueError("prompt must be at least 1: a text begins with something")
-        if divergence not in DIVERGENCES:
-            raise ValueError(f"divergence is one of {', '.join(DIVERGENCES)}, not {divergence!r}")
+        divergence_named(divergence)  # refused now, not in the middle of a run
         self.teacher, self.share, self.prompt = teacher, share, prompt
         self.divergence, self.temperature = divergence, temperature
 
@@ -156,7 +155,7 @@ class OnPolicy:
         with eval_mode(self.teacher), torch.no_grad():
             said, _ = self.teacher(tokens.to(device))
         logits, _ = model(tokens)
-        value = DIVERGENCES[self.divergence](
+        value = divergence_named(self.divergence)(
             logits, said.to(logits.device), mask=mask, temperature=self.temperature
         )
         return value, int(mask.sum()), None
