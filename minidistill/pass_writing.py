@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from minidistill.checkpoints import CheckpointError, load_tensors, save_tensors, write_text
-from minidistill.language_model import State, eval_mode
+from minidistill.language_model import eval_mode
+from minidistill.piece_map import PieceMap
 from minidistill.progress import Progress
 from minidistill.teacher_passes import ABOUT, Passes, files_of, read_about, text_hash
 
@@ -28,6 +29,7 @@ def write_passes(
     top_k: int | None = None,
     temperature: float = 1.0,
     seed: int = 0,
+    spelling: PieceMap | None = None,
     progress: bool = True,
 ) -> Passes:
     """Let a teacher read a text and keep what it says of each token to come.
@@ -44,6 +46,8 @@ def write_passes(
         top_k: the K likeliest and the tail.
         temperature: of the teacher's row before drawing or choosing.
         seed: of the draws.
+        spelling: of the teacher's tokens in the pieces of a student with another vocabulary;
+            the pass is then one of the pieces, for the text `spelling.encode(ids)`.
 
     Raises:
         ValueError: both draws and top_k, a number under 1, a temperature not above 0, a text
@@ -55,7 +59,8 @@ def write_passes(
     Taught in solutions/09_knowledge_distillation.ipynb.
     """
     ids, folder = torch.as_tensor(ids).long().cpu(), Path(folder)
-    count = _check(ids, draws, top_k, temperature, teacher.vocab_size)
+    size = teacher.vocab_size if spelling is None else spelling.piece_count
+    count = _check(ids, draws, top_k, temperature, size)
     about = {
         "form": "draws" if top_k is None else "top_k",
         "count": count,
@@ -68,13 +73,15 @@ def write_passes(
         "text": text_hash(ids),
         "teacher": weights_hash(teacher),
     }
+    if spelling is not None:
+        about |= _about_pieces(ids, spelling)
     _refuse_another(folder, about)
     write_text(folder / ABOUT, json.dumps(about, indent=1) + "\n")
     files = files_of(folder, about)
     with eval_mode(teacher), torch.no_grad(), Progress(len(files), enabled=progress) as bar:
         for number, path in enumerate(files):
             if not _is_whole(path, {**about, "file": number}):
-                tensors = _one_file(teacher, ids, number, about)
+                tensors = _one_file(teacher, ids, number, about, spelling)
                 save_tensors(path, tensors, {**about, "file": number})
             bar.update(number + 1)
     return Passes(folder)
@@ -93,24 +100,63 @@ def weights_hash(model: nn.Module) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _one_file(teacher: nn.Module, ids: Tensor, number: int, about: dict) -> dict[str, Tensor]:
-    """The tensors of one file: the targets from number * file_tokens on."""
+def _about_pieces(ids: Tensor, spelling: PieceMap) -> dict[str, Any]:
+    """What a pass of pieces says of itself: its text, and at which piece each file begins."""
+    pieces = spelling.encode(ids)
+    lengths = torch.tensor([len(spelling.spelled[i]) for i in ids.tolist()])
+    # Target n is piece n + 1, so what comes with token t begins at target (pieces before t) - 1.
+    before = lengths.cumsum(0) - lengths
+    later = before[ROWS * LENGTH + 1 :: ROWS * LENGTH] - 1
+    starts = [0, *later.tolist()]
+    return {
+        "vocab_size": spelling.piece_count,
+        "tokens": len(pieces) - 1,
+        "text": text_hash(pieces),
+        "teacher_tokens": len(ids) - 1,
+        "starts": starts,
+    }
+
+
+def _one_file(
+    teacher: nn.Module, ids: Tensor, number: int, about: dict, spelling: PieceMap | None
+) -> dict[str, Tensor]:
+    """The tensors of one file: of the teacher's targets from number * file_tokens on."""
     first = number * about["file_tokens"]
-    last = min(first + about["file_tokens"], about["tokens"])
+    last = min(first + about["file_tokens"], about.get("teacher_tokens", about["tokens"]))
     generator = torch.Generator().manual_seed((about["seed"] or 0) * 1_000_003 + number)
     starts = list(range(first, last, LENGTH))
+    longest = 1 if spelling is None else max(map(len, spelling.spelled))
     # Drawn beforehand and for whole files, so that chance does not depend on how it is read.
-    uniform = evenly(torch.rand(len(starts) * LENGTH, 1, generator=generator), about["count"])
+    chance = torch.rand((len(starts) + 1) * LENGTH * longest, 1, generator=generator)
     found: list[tuple[Tensor, ...]] = []
+    done = 0
     for group in _alike(starts, last):
-        logits = _read(teacher, ids, group, min(LENGTH, last - group[0]))  # (rows, T, V)
+        before, logits = _read(teacher, ids, group, min(LENGTH, last - group[0]))
         for row, start in enumerate(group):
-            place = (start - first) // LENGTH * LENGTH
-            numbers = uniform[place : place + logits.size(1)]
-            found.append(_keep(logits[row], about, numbers.to(logits.device)))
+            p = (logits[row].double() / about["temperature"]).softmax(-1)  # (T, V)
+            if spelling is not None:
+                last_row = None if before is None else before[row] / about["temperature"]
+                p = _respelled(p, last_row, ids[start : start + len(p) + 1], spelling)
+            numbers = evenly(chance[done : done + len(p)], about["count"])
+            found.append(_keep(p, about, numbers.to(p.device)))
+            done += len(p)
     kept = [torch.cat(part).cpu() for part in zip(*found, strict=True)]
     names = ("ids",) if about["form"] == "draws" else ("ids", "shares")
     return dict(zip(names, kept, strict=True))
+
+
+def _respelled(p: Tensor, before: Tensor | None, ids: Tensor, spelling: PieceMap) -> Tensor:
+    """A stretch's rows over pieces: of all pieces of ids[1:], and at a text's start of ids[0] too.
+
+    The row before the stretch says how the last token might have gone on.
+    """
+    if before is None:  # the text's first token was not predicted: it is what it is
+        last_row = torch.zeros_like(p[:1])
+        last_row[0, ids[0]] = 1.0
+    else:
+        last_row = before.double().softmax(-1)[None]
+    rows = spelling.rows(torch.cat([last_row, p]), ids)
+    return rows[1 if before is None else len(spelling.spelled[int(ids[0])]) :]
 
 
 def evenly(u: Tensor, count: int) -> Tensor:
@@ -139,21 +185,22 @@ def _alike(starts: list[int], last: int) -> list[list[int]]:
     return sorted(groups.values())
 
 
-def _read(teacher: nn.Module, ids: Tensor, starts: list[int], length: int) -> Tensor:
-    """Logits (rows, T, V) of the stretches, each read with what stands before it."""
+def _read(
+    teacher: nn.Module, ids: Tensor, starts: list[int], length: int
+) -> tuple[Tensor | None, Tensor]:
+    """Logits (rows, T, V) of the stretches, and those (rows, V) before them, None at the start."""
     device = next(teacher.parameters()).device
     before = min(WARM_UP, starts[0])
     rows = torch.stack([ids[s - before : s + length] for s in starts]).to(device)
-    state: State = None
-    if before:
-        _, state = teacher(rows[:, :before], state)
-    return teacher(rows[:, before:], state)[0]
+    if not before:
+        return None, teacher(rows, None)[0]
+    warm, state = teacher(rows[:, :before], None)
+    return warm[:, -1], teacher(rows[:, before:], state)[0]
 
 
-def _keep(logits: Tensor, about: dict[str, Any], uniform: Tensor) -> tuple[Tensor, ...]:
-    """What is stored of one stretch's rows, (T, V)."""
+def _keep(p: Tensor, about: dict[str, Any], uniform: Tensor) -> tuple[Tensor, ...]:
+    """What is stored of one stretch's rows of probabilities, (T, V)."""
     kind = torch.uint16 if about["vocab_size"] <= 2**16 else torch.int32
-    p = (logits.double() / about["temperature"]).softmax(-1)
     if about["form"] == "top_k":
         shares, ids = p.topk(about["count"], dim=-1)
         return ids.to(kind), shares.float()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +66,7 @@ class Passes:
         if self.about is None:
             raise CheckpointError(f"{folder} holds no teacher's pass: make one with write_passes")
         self.tokens: int = self.about["tokens"]
-        self.size: int = self.about["file_tokens"]
+        self.starts = starts_of(self.about)
         missing = [f.name for f in files_of(self.folder, self.about) if not f.is_file()]
         if missing:
             raise CheckpointError(
@@ -78,10 +79,11 @@ class Passes:
         """What was said of targets start .. stop - 1; target n is token n + 1 of the text."""
         parts = []
         while start < stop:
-            number, first = divmod(start, self.size)
-            until = min(self.size, first + stop - start)
-            parts.append(self._slice(number, first, until))
-            start += until - first
+            number = bisect_right(self.starts, start) - 1
+            begin, end = [*self.starts, self.tokens][number : number + 2]
+            until = min(end, stop)
+            parts.append(self._slice(number, start - begin, until - begin))
+            start = until
         ids, shares, tail = (torch.cat(part) for part in zip(*parts, strict=True))
         return Said(ids, shares, tail)
 
@@ -180,8 +182,12 @@ def text_hash(ids: Tensor | Sequence[int]) -> str:
 
 def files_of(folder: Path, about: dict[str, Any]) -> list[Path]:
     """Return the files that a pass is made of, whether they are there or not."""
-    count = -(-about["tokens"] // about["file_tokens"])
-    return [folder / f"{number:05}.safetensors" for number in range(count)]
+    return [folder / f"{number:05}.safetensors" for number in range(len(starts_of(about)))]
+
+
+def starts_of(about: dict[str, Any]) -> list[int]:
+    """Return the first target of each file; in a pass of pieces, files differ in length."""
+    return about.get("starts") or list(range(0, about["tokens"], about["file_tokens"]))
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
