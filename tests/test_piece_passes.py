@@ -1,4 +1,4 @@
-"""A pass in a student's pieces: the teacher's rows, carried over, at the right places of the text."""
+"""A pass in a student's pieces: the teacher's rows, carried over, at the right places."""
 
 from __future__ import annotations
 
