@@ -33,6 +33,7 @@ from minidistill.checkpoints import load_model, write_text
 from minidistill.distilling import PassTargets, distill
 from minidistill.matching import Match
 from minidistill.pass_writing import write_passes
+from minidistill.quantisation import QuantisedModel, dequantise
 from minidistill.recurrent import LSTM
 from minidistill.sequence_distillation import taught_text
 from minidistill.training import History, Recipe
@@ -201,6 +202,8 @@ def _spread(values: list[float], digits: int = 2) -> dict[str, Any]:
 def tasks(teacher: Path, names: list[str], work: Path) -> list[Task]:
     """Load the teacher and its texts."""
     model, vocabulary = load_model(teacher)
+    if isinstance(model, QuantisedModel):
+        model = dequantise(model).requires_grad_(True)
     model.recurrent.engine = "torch"
     corpus = texts_of(PLANS["teacher_en"])
     ids = [torch.tensor(vocabulary.encode(part.text)) for part in corpus.split]

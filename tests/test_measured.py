@@ -25,6 +25,13 @@ def test_there_is_something() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
+def test_students_have_about_a_tenth_of_their_teacher_s_parameters(setting: str) -> None:
+    whole = MEASURED[setting]["teacher"]["parameters"]
+    for run in MEASURED[setting]["runs"]:
+        assert 9 < whole / run["parameters"] < 11
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_means_are_those_of_the_runs(setting: str, part: str) -> None:
     table = MEASURED[setting]["summary"][part]
