@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.novels import Novel, NovelError, catalogue, load_novel
     from minidistill.parallel import Parallel, load_parallel
     from minidistill.pass_writing import write_passes
+    from minidistill.paths import data_folder
     from minidistill.quantisation import load_quantised, quantise, save_quantised
     from minidistill.recurrent import GRU, LSTM, RNN, rnn_backward, rnn_forward, rnn_step
     from minidistill.rules import (
@@ -131,6 +132,7 @@ __all__ = [
     "catalogue",
     "clip_by_norm",
     "clip_by_value",
+    "data_folder",
     "dialogue",
     "distill",
     "distillation_loss",
@@ -211,6 +213,7 @@ _HOMES = {
     "novels": "Novel NovelError catalogue load_novel",
     "parallel": "Parallel load_parallel",
     "pass_writing": "write_passes",
+    "paths": "data_folder",
     "quantisation": "quantise save_quantised load_quantised",
     "recurrent": "GRU LSTM RNN rnn_backward rnn_forward rnn_step",
     "rules": "forbid min_p no_repeats repetition_penalty temperature top_k top_p",
