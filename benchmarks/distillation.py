@@ -42,7 +42,7 @@ from minidistill.writers import PLANS, texts_of
 SIZE, BATCH, LENGTH = 104, 32, 35
 STEPS = {"plenty": 1500, "little": 1500}
 ALPHA = {"plenty": 0.7, "little": 0.95}
-DROPOUTS = (0.15, 0.3, 0.45)
+DROPOUTS = {"plenty": (0.0, 0.1, 0.2), "little": (0.15, 0.3, 0.45)}
 RATE = 2e-2
 
 
@@ -124,7 +124,10 @@ def sequences(task: Task, seed: int, share: float) -> tuple[nn.Module, History]:
 
 
 ARMS: dict[str, Callable[..., tuple[nn.Module, History]]] = {
-    **{f"alone, dropout {p:g}": lambda task, seed, p=p: alone(task, seed, p) for p in DROPOUTS},
+    **{
+        f"alone, dropout {p:g}": lambda task, seed, p=p: alone(task, seed, p)
+        for p in sorted({p for tried in DROPOUTS.values() for p in tried})
+    },
     "soft targets": soft,
     "32 draws": lambda task, seed: passes(task, seed, draws=32),
     "soft targets, alpha 1": lambda task, seed: soft(task, seed, alpha=1.0),
@@ -140,7 +143,10 @@ ARMS: dict[str, Callable[..., tuple[nn.Module, History]]] = {
     "4 draws": lambda task, seed: passes(task, seed, draws=4),
     "sequence level, 70 %": lambda task, seed: sequences(task, seed, 0.7),
 }
-MAIN = [*(name for name in ARMS if name.startswith("alone")), "soft targets", "32 draws"]
+MAIN = {
+    name: [*(f"alone, dropout {p:g}" for p in tried), "soft targets", "32 draws"]
+    for name, tried in DROPOUTS.items()
+}
 
 
 def run(task: Task, arm: str, seed: int) -> dict[str, Any]:
@@ -175,7 +181,7 @@ def summary(entry: dict[str, Any]) -> dict[str, Any]:
         best = {}
         for seed in seeds:
             tried = [row for (arm, s), row in rows.items() if s == seed and arm.startswith("alone")]
-            if len(tried) == len(DROPOUTS):
+            if len(tried) >= 3:
                 best[seed] = min(tried, key=lambda row: row["validation"])[part]
         table = {"alone, best dropout": _spread(list(best.values()))}
         for arm in dict.fromkeys(row["arm"] for row in entry["runs"]):
@@ -219,7 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--teacher", type=Path, default=Path("data/models/teacher_en"))
     parser.add_argument("--settings", nargs="+", default=list(STEPS), choices=list(STEPS))
-    parser.add_argument("--arms", nargs="+", default=MAIN, choices=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), help="default: the main ones")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("data/measured/distillation.json"))
     parser.add_argument("--work", type=Path, default=Path("build/distillation"))
@@ -233,7 +239,7 @@ def main() -> None:
         ready = tasks(chosen.teacher, chosen.settings, chosen.work)
         for seed in chosen.seeds:
             for task in ready:
-                for arm in chosen.arms:
+                for arm in chosen.arms or MAIN[task.name]:
                     _one(result, task, arm, seed, chosen.out)
 
 
