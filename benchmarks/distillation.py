@@ -29,15 +29,14 @@ from torch import Tensor, nn
 
 from minidistill import LanguageModel, evaluate, fast_matmul, fit, parameter_count, seeded
 from minidistill.batches import ContinuousBatches
-from minidistill.checkpoints import load_model, write_text
+from minidistill.checkpoints import write_text
 from minidistill.distilling import PassTargets, distill
 from minidistill.matching import Match
 from minidistill.pass_writing import write_passes
-from minidistill.quantisation import QuantisedModel, dequantise
 from minidistill.recurrent import LSTM
 from minidistill.sequence_distillation import taught_text
 from minidistill.training import History, Recipe
-from minidistill.writers import PLANS, texts_of
+from minidistill.writers import PLANS, load_floats, texts_of
 
 SIZE, BATCH, LENGTH = 104, 32, 35
 STEPS = {"plenty": 1500, "little": 1500}
@@ -207,9 +206,7 @@ def _spread(values: list[float], digits: int = 2) -> dict[str, Any]:
 
 def tasks(teacher: Path, names: list[str], work: Path) -> list[Task]:
     """Load the teacher and its texts."""
-    model, vocabulary = load_model(teacher)
-    if isinstance(model, QuantisedModel):
-        model = dequantise(model).requires_grad_(True)
+    model, vocabulary = load_floats(teacher)
     model.recurrent.engine = "torch"
     corpus = texts_of(PLANS["teacher_en"])
     ids = [torch.tensor(vocabulary.encode(part.text)) for part in corpus.split]

@@ -20,16 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minidistill.batches import ContinuousBatches
 from minidistill.checkpoints import CheckpointError, load_model, save_model
 from minidistill.generation import generate
 from minidistill.language_model import parameter_count
 from minidistill.metrics import perplexity
 from minidistill.training import evaluate
+from minidistill.writers import ids_of, measured_rows
 
 MB = 1e6  # bytes
 BATCH = 32
-ROW = 2000  # tokens in a row of the text whose perplexity is measured
 
 
 def measure(
@@ -83,12 +82,11 @@ def measure(
     if tokens < 1 or repeats < 1:
         raise ValueError(f"tokens and repeats are at least 1, got {tokens} and {repeats}")
     start = vocabulary.encode(prompt)
-    ids = torch.tensor([*vocabulary.encode("\n"), *vocabulary.encode(text)])
+    ids = ids_of(vocabulary, text)
     if not start or len(ids) < 2:
         raise ValueError(f"the {'text' if start else 'prompt'} is empty: give at least one token")
     few = max(1, tokens // 4)
     one, many = torch.tensor([start]), torch.tensor([start] * BATCH)
-    rows = ContinuousBatches(ids, max(1, min(16, len(ids) // ROW)), 64)
     counted = getattr(model, "parameter_count", None)  # frozen ones would not be counted
     with tempfile.TemporaryDirectory() as temporary:
         place = _stored(model, vocabulary, folder, Path(temporary))
@@ -104,7 +102,7 @@ def measure(
         "first_token_ms": 1000 * _seconds(model, one, 1, repeats),
         "peak_mb": peak.get("peak", math.nan) / MB,
         "peak_writer_mb": peak.get("writer", math.nan) / MB,
-        "perplexity": perplexity(evaluate(model, rows)),
+        "perplexity": perplexity(evaluate(model, measured_rows(ids))),
     }
 
 

@@ -163,16 +163,25 @@ def load_writer(name: str, device: torch.device | str | None = None) -> tuple[An
     """
     there = writers()
     if name in there:
-        model, vocabulary = load_model(data_folder() / "models" / name, device)
-        if isinstance(model, QuantisedModel):
-            model = dequantise(model).requires_grad_(True)
-        return model, vocabulary
+        return load_floats(data_folder() / "models" / name, device)
     if name in PLANS:
         raise CheckpointError(
             f"the writer {name!r} does not come with the package: make it with `minidistill "
             f"train {name} --out FOLDER` and load it with load_model(FOLDER)"
         )
     raise CheckpointError(f"no writer is called {name!r}: there are {', '.join(there)}")
+
+
+def load_floats(folder: Path | str, device: torch.device | str | None = None) -> tuple[Any, Any]:
+    """Return `(model, vocabulary)` of a folder, in float32 and trainable whatever it stores.
+
+    Raises:
+        CheckpointError: as `load_model`.
+    """
+    model, vocabulary = load_model(folder, device)
+    if isinstance(model, QuantisedModel):
+        model = dequantise(model).requires_grad_(True)
+    return model, vocabulary
 
 
 def train_writer(
@@ -273,8 +282,8 @@ def bits_of(model: nn.Module, vocabulary: Vocabulary, text: str) -> float:
     the 20,992 of Unicode's main Chinese block: log2 20992 = 14.4 bits. So no model gains by not
     knowing a character. Byte pairs have no unknown tokens.
     """
-    ids = _ids(vocabulary, text)
-    rows = _rows(ids)
+    ids = ids_of(vocabulary, text)
+    rows = measured_rows(ids)
     unknown = 0 if vocabulary.unknown_id is None else int((ids[1:] == vocabulary.unknown_id).sum())
     nats = evaluate(model, rows) * rows.targets + unknown * math.log(SPELLINGS)
     return bits_per_character(nats, len(text))
@@ -297,22 +306,24 @@ def _train(
     progress: bool,
 ) -> History:
     """Train by the plan; the model ends with the weights of its best validation."""
-    training = ContinuousBatches(_ids(vocabulary, split.train.text), plan.batch_size, plan.length)
+    training = ContinuousBatches(ids_of(vocabulary, split.train.text), plan.batch_size, plan.length)
     return fit(
         model,
         training,
         plan.recipe,
-        validation=_rows(_ids(vocabulary, split.validation.text)),
+        validation=measured_rows(ids_of(vocabulary, split.validation.text)),
         checkpoint=checkpoint,
         progress=progress,
     )
 
 
-def _ids(vocabulary: Vocabulary, text: str) -> torch.Tensor:
+def ids_of(vocabulary: Vocabulary, text: str) -> torch.Tensor:
+    """Return a text's tokens with a line's end before them, as stands before every paragraph."""
     return torch.tensor([*vocabulary.encode("\n"), *vocabulary.encode(text)])
 
 
-def _rows(ids: torch.Tensor) -> ContinuousBatches:
+def measured_rows(ids: torch.Tensor) -> ContinuousBatches:
+    """Lay a text that is measured in rows of about 2,000 tokens, each begun without a state."""
     return ContinuousBatches(ids, max(1, min(16, len(ids) // ROW)), 64)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-from minidistill.course.exercises.ch09_shared import MEANS, real_mean
+from minidistill.course.exercises.ch09_shared import MEANS
+from minidistill.distillation import masked_mean
 
 
 def _minus_mean(logits: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ _STEPS: Parts = {
     "centre": _both(_minus_mean),
     "distance": lambda s, t: (s - t).square(),
     "words": lambda cost: cost.sum(-1),
-    "mean": real_mean,
+    "mean": masked_mean,
     "scale": lambda loss, T: loss,
 }
 

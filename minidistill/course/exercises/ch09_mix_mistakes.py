@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-from minidistill.course.exercises.ch09_shared import real_mean
 from minidistill.course.exercises.ch09_soft_mistakes import build as soft_with
+from minidistill.distillation import masked_mean
 
 IGNORE = -100
 _soft = soft_with({})
@@ -27,7 +27,7 @@ def _cost(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _hard(student: Tensor, teacher: Tensor, targets: Tensor, T: float) -> Tensor:
-    return real_mean(_cost(student, targets), targets != IGNORE)
+    return masked_mean(_cost(student, targets), targets != IGNORE)
 
 
 _STEPS: Parts = {

@@ -13,6 +13,7 @@ from minidistill.course.diagnosis import Mistake, compare
 from minidistill.course.exercise import Wrong, agrees
 from minidistill.course.exercises.ch02_shared import expect_gradients, ragged_lengths
 from minidistill.course.exercises.ch04_pairs import Fault
+from minidistill.distillation import masked_mean
 
 Mean = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -27,16 +28,9 @@ def ragged(rng: torch.Generator, B: int, T: int) -> Tensor:
     return torch.arange(T) < ragged_lengths(rng, T, B)[:, None]
 
 
-def real_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """The right last step: the mean over real tokens, 0 where there is none."""
-    if mask is None:
-        return values.mean()
-    return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
-
-
 def _of_means(values: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None or values.dim() < 2:
-        return real_mean(values, mask)
+        return masked_mean(values, mask)
     kept = values.masked_fill(~mask, 0.0).sum(-1) / mask.sum(-1).clamp(min=1)
     return kept.mean()
 
@@ -90,7 +84,7 @@ MEANS: tuple[Fault, ...] = (
     ),
     (
         "the mask is turned round: True is a real token",
-        {"mean": lambda values, mask: real_mean(values, None if mask is None else ~mask)},
+        {"mean": lambda values, mask: masked_mean(values, None if mask is None else ~mask)},
     ),
 )
 """What is done with one value a token, (...), and the mask."""

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-from minidistill.course.exercises.ch09_shared import MEANS, real_mean
+from minidistill.course.exercises.ch09_shared import MEANS
+from minidistill.distillation import masked_mean
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ _STEPS: Parts = {
     "normalise": lambda logits: logits.log_softmax(-1),
     "cost": _kl,  # one number a word
     "words": lambda cost: cost.sum(-1),
-    "mean": real_mean,
+    "mean": masked_mean,
     "scale": lambda loss, T: T**2 * loss,
 }
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-from minidistill.course.exercises.ch09_shared import MEANS, real_mean
+from minidistill.course.exercises.ch09_shared import MEANS
+from minidistill.distillation import masked_mean
 
 
 def _rest(named: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ _STEPS: Parts = {
     "rest": lambda named, log_q, ids: _rest(named),
     "lump": lambda shares, named, tail, rest: -(shares * named).sum(-1) - tail * rest,
     "renormalise": lambda shares, named: -(shares * named).sum(-1) / shares.sum(-1),
-    "mean": real_mean,
+    "mean": masked_mean,
     "scale": lambda loss, T: T**2 * loss,
 }
 
