@@ -21,6 +21,7 @@ from minidistill.checkpoints import (
     write_text,
 )
 from minidistill.device import seeded
+from minidistill.pointer import PointerSeq2Seq
 from minidistill.seq2seq import Seq2Seq
 from minidistill.vocabulary import Vocabulary
 
@@ -114,7 +115,16 @@ def _config(model: Seq2Seq) -> dict[str, Any]:
     encoder, decoder = model.encoder, model.decoder
     settings = settings_of(encoder.recurrent)
     layer = {name: value for name, value in settings.items() if name not in SIZES}
+    if type(model) not in (Seq2Seq, PointerSeq2Seq):
+        raise CheckpointError(
+            f"the model is one of your own, {type(model).__name__!r}, which the package could not "
+            "build again: save its weights with save_tensors(path, model.state_dict(), {})"
+        )
+    copies = {}
+    if isinstance(model, PointerSeq2Seq):
+        copies = {"places": model.vocab_size - model.known, "unknown_id": model.unknown_id}
     return {
+        **copies,
         "source_size": encoder.vocab_size,
         "target_size": decoder.vocab_size,
         "embedding_size": decoder.embedding_size,
@@ -150,6 +160,9 @@ def _build(config: dict[str, Any], folder: Path) -> Seq2Seq:
         sizes = dict(attention)
         attention = partial(ATTENTIONS[sizes.pop("kind")], **sizes)
     with seeded(0):  # the weights are replaced: no one's chance should change for them
+        if "places" in config:
+            sizes = config.pop("source_size"), config.pop("target_size")
+            return PointerSeq2Seq(sizes[1], layer=make_layer, attention=attention, **config)
         return Seq2Seq(layer=make_layer, attention=attention, **config)
 
 
