@@ -50,9 +50,12 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     )
     from minidistill.ngram import NGram
     from minidistill.novels import Novel, NovelError, catalogue, load_novel
+    from minidistill.open_vocabulary import OpenTeacher, Speller, open_vocabulary_bits
     from minidistill.parallel import Parallel, load_parallel
     from minidistill.pass_writing import write_passes
     from minidistill.paths import data_folder
+    from minidistill.piece_map import PieceMap, next_piece
+    from minidistill.pointer import ExtendedVocabulary, PointerSeq2Seq, copy_mixture
     from minidistill.quantisation import load_quantised, quantise, save_quantised
     from minidistill.recurrent import GRU, LSTM, RNN, rnn_backward, rnn_forward, rnn_step
     from minidistill.rules import (
@@ -67,6 +70,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.search import beam_search
     from minidistill.seq2seq import Decoder, Encoder, Memory, Seq2Seq
     from minidistill.sequence_distillation import OnPolicy, taught_pairs, taught_text
+    from minidistill.several_teachers import JoinedPasses
     from minidistill.teacher_forcing import ScheduledSampling, pair_loss, token_loss
     from minidistill.teacher_passes import Passes
     from minidistill.training import (
@@ -82,6 +86,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.vocabulary import (
         BytePairVocabulary,
         CharacterVocabulary,
+        SpacedWordVocabulary,
         Vocabulary,
         WordVocabulary,
     )
@@ -104,8 +109,10 @@ __all__ = [
     "DotAttention",
     "Encoder",
     "Ensemble",
+    "ExtendedVocabulary",
     "GeneralAttention",
     "History",
+    "JoinedPasses",
     "LanguageModel",
     "Match",
     "Memory",
@@ -113,15 +120,20 @@ __all__ = [
     "Novel",
     "NovelError",
     "OnPolicy",
+    "OpenTeacher",
     "PairBatches",
     "Parallel",
     "PassTargets",
     "Passes",
+    "PieceMap",
+    "PointerSeq2Seq",
     "Recipe",
     "ScaledDotAttention",
     "ScheduledSampling",
     "Seq2Seq",
     "SoftTargets",
+    "SpacedWordVocabulary",
+    "Speller",
     "TeacherWarning",
     "TrainingError",
     "Vocabulary",
@@ -132,6 +144,7 @@ __all__ = [
     "catalogue",
     "clip_by_norm",
     "clip_by_value",
+    "copy_mixture",
     "data_folder",
     "dialogue",
     "distill",
@@ -159,7 +172,9 @@ __all__ = [
     "min_p",
     "must_contain",
     "must_not_contain",
+    "next_piece",
     "no_repeats",
+    "open_vocabulary_bits",
     "pad",
     "pair_loss",
     "parameter_count",
@@ -211,20 +226,25 @@ _HOMES = {
     "metrics": "bits_per_character distinct longest_copied perplexity repetition self_bleu",
     "ngram": "NGram",
     "novels": "Novel NovelError catalogue load_novel",
+    "open_vocabulary": "OpenTeacher Speller open_vocabulary_bits",
     "parallel": "Parallel load_parallel",
     "pass_writing": "write_passes",
     "paths": "data_folder",
+    "piece_map": "PieceMap next_piece",
+    "pointer": "ExtendedVocabulary PointerSeq2Seq copy_mixture",
     "quantisation": "quantise save_quantised load_quantised",
     "recurrent": "GRU LSTM RNN rnn_backward rnn_forward rnn_step",
     "rules": "forbid min_p no_repeats repetition_penalty temperature top_k top_p",
     "search": "beam_search",
     "seq2seq": "Decoder Encoder Memory Seq2Seq",
     "sequence_distillation": "OnPolicy taught_pairs taught_text",
+    "several_teachers": "JoinedPasses",
     "teacher_forcing": "ScheduledSampling pair_loss token_loss",
     "teacher_passes": "Passes",
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
     "transduction": "transduce",
-    "vocabulary": "BytePairVocabulary CharacterVocabulary Vocabulary WordVocabulary",
+    "vocabulary": "BytePairVocabulary CharacterVocabulary SpacedWordVocabulary Vocabulary "
+    "WordVocabulary",
     "writers": "load_writer train_writer",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -39,7 +39,7 @@ class BytePairVocabulary(Vocabulary):
     ) -> None:
         super().__init__(tokens, specials, counts)
         self.merges = [(left, right) for left, right in merges]
-        made = _tokens_of_merges(self.merges)
+        made = tokens_of_merges(self.merges)
         if self.tokens[len(self.specials) :] != made:
             raise ValueError("the tokens are not the 256 bytes and then what the merges make")
         self._tokenizer: Any = None  # made at the first encode
@@ -73,7 +73,7 @@ class BytePairVocabulary(Vocabulary):
         # tokenizers before 0.20 writes a merge as "a b", later ones as ["a", "b"].
         pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in learned]
         merges = [(_show(_from_letters(a)), _show(_from_letters(b))) for a, b in pairs]
-        found = cls([*specials, *_tokens_of_merges(merges)], specials, None, merges)
+        found = cls([*specials, *tokens_of_merges(merges)], specials, None, merges)
         counted = Counter(found.encode(text))
         found.counts = [counted[i] for i in range(len(found))]
         return found
@@ -173,7 +173,7 @@ def _from_letters(letters: str) -> bytes:
     return bytes(_BYTE_OF_LETTER[letter] for letter in letters)
 
 
-def _tokens_of_merges(merges: Iterable[tuple[str, str]]) -> list[str]:
+def tokens_of_merges(merges: Iterable[tuple[str, str]]) -> list[str]:
     """Return the 256 bytes and then what each merge makes, in order, each once."""
     tokens = dict.fromkeys(_show(bytes([byte])) for byte in range(256))
     for left, right in merges:

@@ -14,9 +14,53 @@ import torch
 from torch import Tensor
 
 from minidistill.byte_pairs import BytePairVocabulary, joined
-from minidistill.vocabulary_base import Vocabulary
+from minidistill.vocabulary import Vocabulary, WordVocabulary
 
 Pieces = tuple[int, ...]
+
+
+def next_piece(p: Tensor, spelled: Sequence[Pieces], begun: Pieces, piece_count: int) -> Tensor:
+    """Return what a teacher's row of tokens says of the next piece inside a token.
+
+        q(c) = P(tokens that begin with begun and c) / P(tokens that begin with begun and go on)
+
+    This is the definition; `PieceMap` does the same for all places of a text at once.
+
+    Args:
+        p: (N, V), probabilities of the tokens.
+        spelled: the pieces of each of the V tokens, () for a token that is no text.
+        begun: the pieces of the token that are written already, () at its start.
+        piece_count: P, how many pieces there are.
+
+    Returns:
+        (N, P); zeros where all tokens that begin so and go on have probability 0.
+
+    Raises:
+        ValueError: no token begins so and goes on; not one spelling for each token; a piece
+            that is none.
+
+    Taught in solutions/10_vocabulary_distillation.ipynb.
+    """
+    begun = tuple(begun)
+    if p.dim() != 2 or p.size(1) != len(spelled):
+        raise ValueError(
+            f"p is {tuple(p.shape)} and {len(spelled)} tokens are spelled: one row of "
+            "probabilities for each place, one number for each token"
+        )
+    if any(not 0 <= c < piece_count for pieces in spelled for c in pieces):
+        raise ValueError(f"a piece is not a number from 0 to {piece_count - 1}")
+    size = len(begun)
+    longer = [
+        (v, pieces[size])
+        for v, pieces in enumerate(spelled)
+        if len(pieces) > size and tuple(pieces[:size]) == begun
+    ]
+    if not longer:
+        raise ValueError(f"no token begins with the pieces {begun} and goes on")
+    tokens, following = (torch.tensor(part, device=p.device) for part in zip(*longer, strict=True))
+    q = p.new_zeros(len(p), piece_count).index_add(1, following, p[:, tokens])
+    total = q.sum(1, keepdim=True)
+    return q / torch.where(total > 0, total, 1.0)
 
 
 class PieceMap:
@@ -27,8 +71,8 @@ class PieceMap:
     sums, however many tokens share it.
 
     Args:
-        teacher: whose tokens are spelled; joined, their texts are the text (characters or byte
-            pairs; for words give `spelled`).
+        teacher: whose tokens are spelled; joined, their texts are the text: characters, byte pairs,
+            or words with their spaces.
         student: whose pieces are used.
         spelled: the pieces of each token, where the two vocabularies cannot tell; () for a
             token that is no text.
@@ -179,6 +223,11 @@ class PieceMap:
 
 
 def _spell_all(teacher: Vocabulary, student: Vocabulary) -> list[Pieces]:
+    if isinstance(teacher, WordVocabulary):
+        raise ValueError(
+            "a WordVocabulary does not know where spaces stand, so its words cannot be spelled: "
+            "use SpacedWordVocabulary for the teacher"
+        )
     silent = {teacher.token_to_id[name] for name in teacher.specials} | {teacher.unknown_id}
     parts: dict[str, Pieces] = {}
     if isinstance(teacher, BytePairVocabulary) and isinstance(student, BytePairVocabulary):
@@ -213,4 +262,4 @@ def _spell_merges(teacher: BytePairVocabulary, student: BytePairVocabulary) -> d
     return parts
 
 
-__all__ = ["PieceMap"]
+__all__ = ["PieceMap", "next_piece"]

@@ -76,7 +76,13 @@ class Passes:
         self._open: dict[int, Any] = {}
 
     def at(self, start: int, stop: int) -> Said:
-        """What was said of targets start .. stop - 1; target n is token n + 1 of the text."""
+        """What was said of targets start .. stop - 1; target n is token n + 1 of the text.
+
+        Raises:
+            IndexError: targets that the text does not have.
+        """
+        if not 0 <= start < stop <= self.tokens:
+            raise IndexError(f"targets {start} to {stop} of a pass that has {self.tokens}")
         parts = []
         while start < stop:
             number = bisect_right(self.starts, start) - 1

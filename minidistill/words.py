@@ -5,6 +5,7 @@ Taught in solutions/01_text_as_data.ipynb.
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 _HAN = r"\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _LETTER = rf"[^\W_{_HAN}]"
@@ -65,3 +66,34 @@ def join_words(tokens: Iterable[str]) -> str:
         glue = tight or token in _BEFORE_WORD or (token in _PAIRED and not closes)
         last = token
     return "".join(pieces)
+
+
+@cache
+def _spaced() -> re.Pattern[str]:
+    """What `split_spaced` looks for, made when it is first asked for."""
+    # To `re`, numbers that are no digits, such as ² and Ⅷ, are letters, and four control
+    # characters are white space; to byte-pair encoding they are numbers and marks.
+    characters = map(chr, range(0x110000))
+    odd = "".join(c for c in characters if c.isnumeric() and not (c.isalpha() or c.isdecimal()))
+    space = r"[^\S\x1c-\x1f]"
+    return re.compile(
+        rf"""
+          '(?:s|t|re|ve|m|ll|d)                    # the second half of "don't", or
+        | [{_HAN}]                                 # one Chinese character, or
+        | [ ]?(?:[a-zA-Z]+|(?![{_HAN}{odd}])[^\W\d_])+   # letters (most are quick to tell), or
+        | [ ]?(?:[^\s\w]|[_\x1c-\x1f])+            # marks, or
+        | [ ]?(?:\d|(?![{_HAN}])[{odd}])+          # numbers, or
+        | {space}+(?={space}|\Z) | {space}+        # white space but the last, or the last
+        """,
+        re.VERBOSE,
+    )
+
+
+def split_spaced(text: str) -> list[str]:
+    """Return the words and marks of a text with the space before them: joined, they are the text.
+
+    The borders are those that byte-pair encoding never joins across (Radford et al. 2019), and
+    between two Chinese characters there is one too, so every word is made of whole pieces.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
+    """
+    return _spaced().findall(text)

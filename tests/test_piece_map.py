@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidistill.novels import load_novel
-from minidistill.piece_map import PieceMap
-from minidistill.vocabulary import BytePairVocabulary, CharacterVocabulary, WordVocabulary
+from minidistill.piece_map import PieceMap, next_piece
+from minidistill.vocabulary import (
+    BytePairVocabulary,
+    CharacterVocabulary,
+    SpacedWordVocabulary,
+    WordVocabulary,
+)
 
 TEXT = load_novel().split().train.text[:60_000]
 HAN = load_novel(language="zh").split().train.text[:20_000]
@@ -168,3 +173,107 @@ def test_a_token_of_probability_zero_gives_no_nan() -> None:
 def test_shapes_that_do_not_fit(shape: tuple) -> None:
     with pytest.raises(ValueError, match=r"should be \(2, 3\)"):
         made([(0, 1), (0, 2), (1,)], 3).rows(torch.ones(shape), [0, 2])
+
+
+# The definition, for one beginning.
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], int]:
+    """Spellings of some tokens, one of them no text, and how many pieces there are."""
+    pieces = draw(st.integers(2, 5))
+    spelling = st.lists(st.integers(0, pieces - 1), min_size=1, max_size=4).map(tuple)
+    spelled = draw(st.lists(spelling, min_size=1, max_size=13))
+    spelled.insert(draw(st.integers(0, len(spelled))), ())
+    return spelled, pieces
+
+
+def random_rows(count: int, size: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, size, generator=generator, dtype=torch.float64).softmax(-1)
+
+
+def test_the_next_piece_by_hand() -> None:
+    """Tokens ab, ac, a, b and one that is no text; pieces a, b, c are 0, 1, 2."""
+    spelled, p = [(0, 1), (0, 2), (0,), (1,), ()], torch.tensor([[0.1, 0.2, 0.15, 0.05, 0.5]])
+    assert torch.allclose(next_piece(p, spelled, (), 3), torch.tensor([[0.9, 0.1, 0.0]]))
+    assert torch.allclose(next_piece(p, spelled, (0,), 3), torch.tensor([[0, 1 / 3, 2 / 3]]))
+    assert next_piece(p, spelled, [0], 4).shape == (1, 4)
+    with pytest.raises(ValueError, match=r"no token begins with the pieces \(1,\) and goes on"):
+        next_piece(p, spelled, (1,), 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spellings(), st.integers(0, 1000))
+def test_the_next_piece_by_loops(made_up: tuple, seed: int) -> None:
+    spelled, pieces = made_up
+    p = random_rows(3, len(spelled), seed)
+    for begun in {row[:n] for row in spelled for n in range(len(row) + 1)}:
+        expected = torch.zeros(3, pieces, dtype=torch.float64)
+        for n in range(3):
+            for v, row in enumerate(spelled):
+                if row[: len(begun)] == begun and len(row) > len(begun):
+                    expected[n, row[len(begun)]] += p[n, v]
+        if not expected.any():  # it is a whole token's end, and no longer one begins so
+            with pytest.raises(ValueError, match="and goes on"):
+                next_piece(p, spelled, begun, pieces)
+            continue
+        found = next_piece(p, spelled, begun, pieces)
+        assert torch.allclose(found, expected / expected.sum(1, keepdim=True), atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spellings(), st.integers(0, 1000), st.data())
+def test_inside_a_token_the_map_says_the_same(made_up: tuple, seed: int, data) -> None:
+    spelled, pieces = made_up
+    texts = [i for i, row in enumerate(spelled) if row]
+    ids = data.draw(st.lists(st.sampled_from(texts), min_size=1, max_size=7))
+    p = random_rows(len(ids), len(spelled), seed)
+    rows, done = made(spelled, pieces).rows(p, ids), 0
+    for at, i in enumerate(ids):
+        for length in range(len(spelled[i])):
+            if length > 0 or at == 0:  # at a token's start the map adds what the last may become
+                right = next_piece(p[at : at + 1], spelled, spelled[i][:length], pieces)[0]
+                assert torch.allclose(rows[done + length], right, atol=1e-9)
+        done += len(spelled[i])
+
+
+def test_the_next_piece_of_nothing_is_nothing() -> None:
+    spelled, p = [(0, 1), (0, 2), (1,)], torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.5, 0.0]])
+    found = next_piece(p, spelled, (0,), 3)
+    assert found.tolist() == [[0, 0, 0], [0, 0.5, 0.5]] and found.dtype == p.dtype
+    p.requires_grad_()
+    next_piece(p, spelled, (0,), 3).square().sum().backward()
+    assert bool(p.grad.isfinite().all())
+
+
+def test_the_next_piece_of_what_does_not_fit() -> None:
+    spelled = [(0, 1), (0, 2), (1,)]
+    for shape in ((2, 2), (3,), (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"and 3 tokens are spelled: one row"):
+            next_piece(torch.ones(shape), spelled, (), 3)
+    for bad in ([(0, 1), (0, 3), (1,)], [(0, 1), (0, -1), (1,)]):
+        with pytest.raises(ValueError, match="a piece is not a number from 0 to 2"):
+            next_piece(torch.ones(1, 3), bad, (1,), 3)
+    with pytest.raises(ValueError, match=r"no token begins with the pieces \(2,\)"):
+        next_piece(torch.ones(1, 3), spelled, (2,), 3)
+
+
+# Words with their spaces.
+
+
+def test_a_vocabulary_of_words_without_spaces_is_refused() -> None:
+    teacher, student = WordVocabulary.build(TEXT[:2000]), BytePairVocabulary.train(TEXT, 300)
+    with pytest.raises(ValueError, match=r"does not know where spaces stand.*SpacedWordVocabulary"):
+        PieceMap(teacher, student)
+    spelled = [tuple(student.encode(" " + word)) for word in teacher.tokens]
+    assert len(PieceMap(teacher, student, spelled).encode([3, 4])) > 0  # with spellings it may
+
+
+@pytest.mark.parametrize("size", [256, 400, 900])
+def test_pieces_of_spaced_words_are_the_text_as_the_student_cuts_it(size: int) -> None:
+    teacher = SpacedWordVocabulary.build(TEXT, specials=["<bos>"])
+    student = BytePairVocabulary.train(TEXT, size)
+    spelling = PieceMap(teacher, student)
+    assert spelling.encode(teacher.encode(TEXT)).tolist() == student.encode(TEXT)
+    assert spelling.spelled[:2] == [(), ()] and all(spelling.spelled[2:])

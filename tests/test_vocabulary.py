@@ -17,8 +17,10 @@ from minidistill.vocabulary import (
     UNKNOWN,
     BytePairVocabulary,
     CharacterVocabulary,
+    SpacedWordVocabulary,
     Vocabulary,
     WordVocabulary,
+    split_spaced,
     split_words,
 )
 from tests.texts import SPECIALS, STORY, some_texts
@@ -191,7 +193,10 @@ PAIRS = {**GOOD, "kind": "byte pairs", "tokens": [], "merges": []}
         (b"[" * 100_000, "not a JSON file"),
         (["<unk>"], "no field 'kind'"),
         ({"version": 1}, "no field 'kind'"),
-        ({**GOOD, "kind": "syllables"}, "'syllables' is none of byte pairs, characters, words"),
+        (
+            {**GOOD, "kind": "syllables"},
+            "'syllables' is none of byte pairs, characters, spaced words, words",
+        ),
         ({**GOOD, "kind": ["words"]}, "is none of"),
         ({**GOOD, "version": 2}, "newer minidistill"),
         ({**GOOD, "version": "1"}, "version is '1'"),
@@ -271,3 +276,57 @@ def test_a_chinese_and_an_english_novel_come_back() -> None:
         words = WordVocabulary.build(text)
         tokens = split_words(text)
         assert split_words(words.decode(words.encode(text))) == tokens
+
+
+# ---- words with their spaces ----------------------------------------------------------------
+
+
+def test_spaced_words_by_hand() -> None:
+    vocabulary = SpacedWordVocabulary.build("the cat the cat, the", size=4, specials=(PAD,))
+    # " the" and " cat" stand twice, and " cat" came first; "the" and "," once.
+    assert vocabulary.tokens == ["<unk>", "<pad>", " cat", " the"]
+    assert vocabulary.counts == [2, 0, 2, 2]
+    assert vocabulary.encode(" the cat saw the") == [3, 2, 0, 3]
+    assert vocabulary.decode([3, 1, 2, 0]) == f" the cat{LOST}"
+    assert vocabulary.coverage("the cat") == pytest.approx(1 / 2)
+
+
+@given(some_texts, st.integers(1, 13))
+@settings(max_examples=50, deadline=None)
+def test_laws_of_spaced_words(
+    tmp_path_factory: pytest.TempPathFactory, text: str, extra: int
+) -> None:
+    whole = SpacedWordVocabulary.build(text, specials=SPECIALS)
+    ids = whole.encode(text)
+    assert whole.decode(ids) == text and 0 not in ids and whole.coverage(text) == 1.0
+    assert sum(whole.counts) == len(ids) == len(split_spaced(text))
+    assert not set(range(1 + len(SPECIALS))) & set(ids)  # no text is a special token
+    path = tmp_path_factory.mktemp("saved") / "vocabulary.json"
+    for vocabulary in (whole, whole.cut(4 + extra)):
+        vocabulary.save(path)
+        for loaded in (Vocabulary.load(path), SpacedWordVocabulary.load(path)):
+            assert type(loaded) is SpacedWordVocabulary and same(loaded, vocabulary)
+    assert same(vocabulary, SpacedWordVocabulary.build(text, 4 + extra, SPECIALS))
+    assert vocabulary.tokens == whole.tokens[: 4 + extra]
+    assert vocabulary.encode(text) == [i if i < len(vocabulary) else 0 for i in ids]
+    known = [i for i in ids if i < len(vocabulary)]
+    assert vocabulary.decode(known) == "".join(whole.tokens[i] for i in known)
+
+
+def test_spaced_words_are_not_words(tmp_path: Path) -> None:
+    path = tmp_path / "vocabulary.json"
+    SpacedWordVocabulary.build("the cat").save(path)
+    assert json.loads(path.read_text())["kind"] == "spaced words"
+    with pytest.raises(ValueError, match="of spaced words, not of words"):
+        WordVocabulary.load(path)
+    WordVocabulary.build("the cat").save(path)
+    with pytest.raises(ValueError, match="of words, not of spaced words"):
+        SpacedWordVocabulary.load(path)
+
+
+def test_bad_texts_of_spaced_words() -> None:
+    with pytest.raises(ValueError, match="no tokens"):
+        SpacedWordVocabulary.build("")
+    with pytest.raises(ValueError, match="half of a surrogate"):
+        SpacedWordVocabulary.build("abc").encode("a\ud800")
+    assert SpacedWordVocabulary.build(" ").tokens == ["<unk>", " "]  # white space is text here
