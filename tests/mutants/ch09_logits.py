@@ -14,6 +14,10 @@ def mean_of(values, mask):
     return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
 
 
+def without_padding(z, mask):
+    return z if mask is None else z.masked_fill(~mask[..., None], 0.0)
+
+
 def centre(z, dim=-1):
     return z - z.mean(dim, keepdim=True)
 
@@ -120,7 +124,7 @@ def by_norm(student_logits, teacher_logits, mask=None, temperature=1.0, centred=
 @right("09.3")
 def by_variance(student_logits, teacher_logits, mask=None, temperature=1.0, centred=False):
     """The sum of squares less V times the squared mean is the centred one."""
-    apart = student_logits - teacher_logits.detach()
+    apart = student_logits - without_padding(teacher_logits.detach(), mask)
     values = (apart**2).sum(-1)
     if centred:
         values = values - apart.size(-1) * apart.mean(-1) ** 2
@@ -129,7 +133,7 @@ def by_variance(student_logits, teacher_logits, mask=None, temperature=1.0, cent
 
 @right("09.3")
 def centred_first(student_logits, teacher_logits, mask=None, temperature=1.0, centred=False):
-    pair = [student_logits, teacher_logits.detach()]
+    pair = [student_logits, without_padding(teacher_logits.detach(), mask)]
     if centred:
         pair = [centre(z) for z in pair]
     return mean_of(torch.pow(pair[1] - pair[0], 2).sum(dim=-1), mask)

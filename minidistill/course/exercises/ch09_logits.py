@@ -12,12 +12,14 @@ from minidistill.course.exercise import expect
 from minidistill.course.exercises.ch02_shared import without_mask
 from minidistill.course.exercises.ch09_logits_mistakes import MISTAKES, PAIRS
 from minidistill.course.exercises.ch09_shared import (
+    calm_at_padding,
     compared,
     first_of,
     ragged,
     refuse_teachers_gradient,
     rows,
     same_gradients,
+    slope_of_nothing,
     strange,
 )
 from minidistill.distillation import logit_loss
@@ -76,10 +78,11 @@ def warm(answer: Answer, rng: torch.Generator) -> None:
 
 
 def moved(answer: Answer, rng: torch.Generator) -> None:
-    """the teacher's logits and 3 more: the same probabilities, centred a loss of 0."""
+    """the teacher's logits and 3 more: centred a loss of 0; and a student of which all are 0."""
     _, teacher, mask = _inputs(rng, 3, 5, 7)
     for centred in (True, False):
         _case(answer, teacher + 3.0, teacher, mask, 1.0, centred)
+        _case(answer, torch.zeros_like(teacher), teacher, mask, 1.0, centred)
 
 
 def at_padding(answer: Answer, rng: torch.Generator) -> None:
@@ -109,3 +112,15 @@ def gradients(answer: Answer, rng: torch.Generator) -> None:
         args = (*_inputs(rng, 3, 5, 7), 1.0, centred)
         refuse_teachers_gradient(answer, args)
         same_gradients(answer, logit_loss, args, "the student's logits")
+        student, teacher, mask, *more = args
+        odd = teacher.masked_fill(~mask[..., None], torch.nan)
+        calm_at_padding(answer, (student, odd, mask, *more))
+        slope_of_nothing(answer, (student, teacher, torch.zeros_like(mask), *more))
+
+
+def precise(answer: Answer, rng: torch.Generator) -> None:
+    """logits in float64 give a loss with all its digits."""
+    student, teacher, mask = _inputs(rng, 3, 5, 7)
+    for centred in (False, True):
+        args = (student, teacher, mask, 1.0, centred)
+        expect(answer(*args), logit_loss(*args), "the loss", tolerance=1e-9)

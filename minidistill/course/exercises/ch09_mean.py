@@ -11,7 +11,7 @@ from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare, expect_no_memory
 from minidistill.course.exercise import Wrong, expect
 from minidistill.course.exercises.ch02_shared import keeps_type
-from minidistill.course.exercises.ch09_mean_mistakes import MISTAKES, PAIRS
+from minidistill.course.exercises.ch09_mean_mistakes import MISTAKES, PAIRS, TINY
 from minidistill.course.exercises.ch09_shared import rows, strange
 from minidistill.ensemble import mean_log_probabilities
 
@@ -84,12 +84,41 @@ def unlikely(answer: Answer, rng: torch.Generator) -> None:
         _case(answer, [z + 1e4 for z in teachers], None, of)
     for z in teachers:
         z[..., 2] = -2000.0
+    if strange(answer(teachers, None, "logits")):
+        raise Wrong(
+            "with of='logits' a very unlikely word gets probability 0, and ln 0 is infinite: take "
+            "the logarithm and the softmax in one step (log_softmax)"
+        )
+    _case(answer, teachers, None, "logits")
     if strange(answer(teachers)):
         raise Wrong(
             "a word that all teachers find unlikely gets probability 0, and ln 0 is infinite: stay "
             "in logarithms, and add with torch.logsumexp"
         )
+    got, want = answer(teachers), mean_log_probabilities(teachers)
+    if isinstance(got, Tensor) and got.shape == want.shape and bool((got > want + 100).any()):
+        raise Wrong(TINY)
     _case(answer, teachers)
+
+
+def ruled_out(answer: Answer, rng: torch.Generator) -> None:
+    """a word that one teacher rules out (logit minus infinity), both kinds."""
+    teachers = _teachers(rng, 3, 2, 5, 7)
+    teachers[1][..., 2] = -torch.inf
+    for of in ("probabilities", "logits"):
+        got = answer(teachers, [2.0, 1.0, 0.5], of)
+        if isinstance(got, Tensor) and bool(got.isnan().any()):
+            raise Wrong(
+                f"with of={of!r} a word that one teacher rules out (logit -inf, probability 0) "
+                "makes NaN: 0 times infinity, or infinity minus infinity. Add logarithms of the "
+                "shares to log-probabilities, and leave -inf as it is"
+            )
+        if of == "logits" and isinstance(got, Tensor) and bool(got.isfinite().all()):
+            raise Wrong(
+                "with of='logits' one teacher's -inf rules a word out for all, whatever the others "
+                "say: it is not to be exchanged for a number"
+            )
+        _case(answer, teachers, [2.0, 1.0, 0.5], of)
 
 
 def precise(answer: Answer, rng: torch.Generator) -> None:

@@ -11,7 +11,12 @@ from torch import Tensor
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import expect_no_memory
 from minidistill.course.exercise import expect
-from minidistill.course.exercises.ch09_mix_mistakes import IGNORE, MISTAKES, PAIRS
+from minidistill.course.exercises.ch09_mix_mistakes import (
+    IGNORE,
+    MISTAKES,
+    PAIRS,
+    RIGHT_IN_VALUE,
+)
 from minidistill.course.exercises.ch09_shared import (
     compared,
     first_of,
@@ -19,6 +24,7 @@ from minidistill.course.exercises.ch09_shared import (
     refuse_teachers_gradient,
     rows,
     same_gradients,
+    slope_of_nothing,
     strange,
 )
 from minidistill.distillation import distillation_loss
@@ -105,4 +111,6 @@ def gradients(answer: Answer, rng: torch.Generator) -> None:
     """the gradient comes from both losses, and none reaches the teacher."""
     args = (*_inputs(rng, 3, 5, 7), 0.6, 2.0)
     refuse_teachers_gradient(answer, args)
-    same_gradients(answer, distillation_loss, args, "the student's logits")
+    same_gradients(answer, distillation_loss, args, "the student's logits", RIGHT_IN_VALUE)
+    student, teacher, targets, *more = args
+    slope_of_nothing(answer, (student, teacher, torch.full_like(targets, IGNORE), *more))

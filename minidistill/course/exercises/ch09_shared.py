@@ -11,7 +11,11 @@ from torch import Tensor
 from minidistill.course.answer import Answer, reference_answer
 from minidistill.course.diagnosis import Mistake, compare
 from minidistill.course.exercise import Wrong, agrees
-from minidistill.course.exercises.ch02_shared import expect_gradients, ragged_lengths
+from minidistill.course.exercises.ch02_shared import (
+    expect_gradients,
+    ragged_lengths,
+    without_mask,
+)
 from minidistill.course.exercises.ch04_pairs import Fault
 from minidistill.distillation import masked_mean
 
@@ -86,8 +90,19 @@ MEANS: tuple[Fault, ...] = (
         "the mask is turned round: True is a real token",
         {"mean": lambda values, mask: masked_mean(values, None if mask is None else ~mask)},
     ),
+    (  # the same with padding that was filled with 0 beforehand, where nothing is left to count
+        "the mask is turned round: True is a real token",
+        {"mean": lambda values, mask: masked_mean(values, mask) * (mask is None)},
+    ),
 )
 """What is done with one value a token, (...), and the mask."""
+
+
+def filled(student: Tensor, teacher: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits with 0 at padding, as `_exact` of the chapter gives them."""
+    if mask is None:
+        return student, teacher
+    return tuple(z.masked_fill(~mask[..., None], 0.0) for z in (student, teacher))
 
 
 def first_of(*checks: tuple[Callable[[], bool], str]) -> None:
@@ -129,13 +144,64 @@ def refuse_teachers_gradient(answer: Answer, args: Sequence[Any], teacher: int =
         )
 
 
+def mask_or_none(answer: Answer, *args: Any) -> None:
+    """As `without_mask`, where the mask is the next argument; tells if the order is another."""
+    try:
+        without_mask(answer, *args)
+    except Wrong as wrong:
+        try:
+            answer(*args, mask=None)
+        except Wrong:
+            raise wrong from None
+        raise Wrong(
+            "the mask is not taken where the exercise has it: keep the order of the arguments in "
+            f"the first line, mask right after the first {len(args)}, then temperature"
+        ) from None
+
+
 def same_gradients(
-    answer: Answer, reference: Callable[..., Any], args: Sequence[Any], name: str
+    answer: Answer,
+    reference: Callable[..., Any],
+    args: Sequence[Any],
+    name: str,
+    mistakes: Sequence[Mistake] = (),
 ) -> None:
-    """Compare the gradients by the first argument with the reference's."""
+    """Compare the gradients by the first argument with the reference's, naming a known mistake."""
     got = answer.gradients(*args, wrt=(0,))["inputs"]
     want = reference_answer(reference).gradients(*args, wrt=(0,))["inputs"]
-    expect_gradients(got, want, (name,))
+    known = [
+        (sentence, reference_answer(mistaken).gradients(*args, wrt=(0,))["inputs"])
+        for sentence, mistaken in mistakes
+    ]
+    expect_gradients(got, want, (name,), known)
+
+
+def calm_at_padding(answer: Answer, args: Sequence[Any]) -> None:
+    """Wrong where NaN at padding spoils the gradient, though the loss itself is right."""
+    if strange(answer.gradients(*args, wrt=(0,))["inputs"][0]):
+        raise Wrong(
+            "the loss is right, but NaN at padding reaches the gradient, and with it every weight "
+            "of the student: 0 times NaN is NaN on the way back too. Put 0 into the logits "
+            "themselves, before anything is computed from them"
+        )
+
+
+def slope_of_nothing(answer: Answer, args: Sequence[Any]) -> None:
+    """Wrong where the loss of no token at all is a 0 without a gradient, or with a NaN in it."""
+    try:
+        slope = answer.gradients(*args, wrt=(0,))["inputs"][0]
+    except Wrong:
+        raise Wrong(
+            "where nothing is real the loss is 0, but a 0 that was not computed from the student's "
+            "logits: backward() stops with an error there. Divide the sum, which is 0, by at least "
+            "1"
+        ) from None
+    if strange(slope):
+        raise Wrong(
+            "where nothing is real the loss is 0, but its gradient is NaN: a division by 0 stays "
+            "in the gradient even if the result is exchanged afterwards (nan_to_num, torch.where). "
+            "Divide by at least 1"
+        )
 
 
 def differs(answer: Answer, one: Sequence[Any], other: Sequence[Any]) -> bool:

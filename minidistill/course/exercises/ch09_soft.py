@@ -11,16 +11,19 @@ from torch import Tensor
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import expect_no_memory
 from minidistill.course.exercise import Wrong, expect
-from minidistill.course.exercises.ch02_shared import without_mask
 from minidistill.course.exercises.ch09_shared import (
+    calm_at_padding,
     compared,
+    differs,
+    mask_or_none,
     ragged,
     refuse_teachers_gradient,
     rows,
     same_gradients,
+    slope_of_nothing,
     strange,
 )
-from minidistill.course.exercises.ch09_soft_mistakes import MISTAKES, PAIRS
+from minidistill.course.exercises.ch09_soft_mistakes import MISTAKES, PAIRS, TINY
 from minidistill.distillation import soft_target_loss
 
 _RNG = torch.Generator().manual_seed(7)
@@ -51,7 +54,7 @@ def by_hand(answer: Answer, rng: torch.Generator) -> None:
 def unmasked(answer: Answer, rng: torch.Generator) -> None:
     """without a mask every token is real: logits (B, T, V) or (N, V)."""
     student, teacher = rows(rng, 3, 5, 7), rows(rng, 3, 5, 7)
-    without_mask(answer, student, teacher)
+    mask_or_none(answer, student, teacher)
     _case(answer, student, teacher)
     _case(answer, student[0], teacher[0])
 
@@ -95,6 +98,9 @@ def extreme(answer: Answer, rng: torch.Generator) -> None:
             "the softmax of a very unlikely word is 0 in the computer, and ln 0 is infinite: take "
             "the logarithm and the softmax in one step (log_softmax)"
         )
+    want = float(soft_target_loss(student * 700, teacher))
+    if isinstance(got := answer(student * 700, teacher), Tensor) and 0 < got.mean() < want / 2:
+        raise Wrong(TINY)
     _case(answer, student * 700, teacher)
     for gone in (-torch.inf, -1e5):
         ruled = teacher.clone()
@@ -133,6 +139,10 @@ def gradients(answer: Answer, rng: torch.Generator) -> None:
     args = _inputs(rng, 3, 5, 7, 2.0)
     refuse_teachers_gradient(answer, args)
     same_gradients(answer, soft_target_loss, args, "the student's logits")
+    student, teacher, mask, T = args
+    one, other = (x.masked_fill(~mask[..., None], torch.nan) for x in (student, teacher))
+    calm_at_padding(answer, (one, other, mask, T))
+    slope_of_nothing(answer, (student, teacher, torch.zeros_like(mask), T))
 
 
 def precise(answer: Answer, rng: torch.Generator) -> None:
@@ -140,3 +150,16 @@ def precise(answer: Answer, rng: torch.Generator) -> None:
     student, teacher = rows(rng, 3, 5, 7), rows(rng, 3, 5, 7)
     want: Tensor = soft_target_loss(student, teacher)
     expect(answer(student, teacher), want, "the loss", tolerance=1e-9)
+
+
+def moved(answer: Answer, rng: torch.Generator) -> None:
+    """one number added to all logits of a row changes nothing."""
+    student, teacher = rows(rng, 3, 5, 7), rows(rng, 3, 5, 7)
+    for one, other in ((300.0, -300.0), (-5000.0, 5000.0)):
+        if differs(answer, (student + one, teacher + other), (student, teacher)):
+            raise Wrong(
+                f"with {one:.0f} added to the student's logits and {other:.0f} to the teacher's "
+                "the loss is another, though no probability has changed: are logits cut off "
+                "(clamp), or put to a fixed number?"
+            )
+    _case(answer, student - 300.0, teacher + 300.0)

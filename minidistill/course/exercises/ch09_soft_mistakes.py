@@ -7,10 +7,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-from minidistill.course.exercises.ch09_shared import MEANS
+from minidistill.course.exercises.ch09_shared import MEANS, filled
 from minidistill.distillation import masked_mean
 
 
@@ -19,9 +20,16 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (p * (log_p - log_q)).masked_fill(p == 0, 0.0)
 
 
+def _jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
+    middle = torch.logaddexp(log_p, log_q) - math.log(2)
+    return (_kl(log_p, middle) + _kl(log_q, middle)) / 2
+
+
 _STEPS: Parts = {
+    "enter": lambda student, teacher, mask: (student, teacher),
     "soften": lambda student, teacher, T: (student / T, teacher / T),
     "normalise": lambda logits: logits.log_softmax(-1),
+    "after": lambda log_p, T: log_p,
     "cost": _kl,  # one number a word
     "words": lambda cost: cost.sum(-1),
     "mean": masked_mean,
@@ -36,8 +44,9 @@ def build(parts: Parts) -> Callable[..., Any]:
     def mistaken(
         student: Tensor, teacher: Tensor, mask: Tensor | None = None, temperature: float = 1.0
     ) -> Any:
-        student, teacher = s.soften(student, teacher.detach(), temperature)
-        log_p, log_q = s.normalise(teacher), s.normalise(student)
+        student, teacher = s.enter(student, teacher.detach(), mask)
+        student, teacher = s.soften(student, teacher, temperature)
+        log_p, log_q = (s.after(s.normalise(z), temperature) for z in (teacher, student))
         values = s.words(s.cost(log_p, log_q))
         return s.scale(s.mean(values, mask), temperature)
 
@@ -63,6 +72,10 @@ FAULTS: tuple[Fault, ...] = (
         {"scale": lambda loss, T: loss},
     ),
     ("the loss is multiplied by T: by its square", {"scale": lambda loss, T: T * loss}),
+    (
+        "the logits are divided by T^2: by T; it is the loss that is multiplied by T^2",
+        {"soften": lambda student, teacher, T: (student / T**2, teacher / T**2)},
+    ),
     (
         "the loss is divided by T^2: it is multiplied by it",
         {"scale": lambda loss, T: loss / T**2},
@@ -131,6 +144,58 @@ FAULTS: tuple[Fault, ...] = (
         {"normalise": lambda logits: logits.log_softmax(0)},
     ),
     (
+        "the softmax runs over the tokens of the text: words stand along the last dimension "
+        "(dim=-1)",
+        {"normalise": lambda logits: logits.log_softmax(-2), "enter": filled},
+    ),
+    (
+        "the softmax runs over the batch: words stand along the last dimension (dim=-1)",
+        {"normalise": lambda logits: logits.log_softmax(0), "enter": filled},
+    ),
+    (
+        "the logits are subtracted where their log-probabilities should be: ln p - ln q needs both "
+        "rows normalised",
+        {
+            "normalise": lambda logits: logits,
+            "cost": lambda log_p, log_q: log_p.softmax(-1) * (log_p - log_q),
+        },
+    ),
+    (
+        "the log-probabilities are divided by T: divide the logits, before the softmax, or the "
+        "softened rows do not add up to 1",
+        {
+            "soften": lambda student, teacher, T: (student, teacher),
+            "after": lambda log_p, T: log_p / T,
+        },
+    ),
+    (
+        "this is the Jensen-Shannon divergence, against the mean of both rows: the KL divergence "
+        "from the teacher to the student is wanted",
+        {"cost": _jensen_shannon},
+    ),
+    (
+        "both directions are averaged: KL(p || q) alone, weighed with the teacher's probabilities",
+        {"cost": lambda log_p, log_q: (_kl(log_p, log_q) + _kl(log_q, log_p)) / 2},
+    ),
+    (
+        "both directions are added: KL(p || q) alone, weighed with the teacher's probabilities",
+        {"cost": lambda log_p, log_q: _kl(log_p, log_q) + _kl(log_q, log_p)},
+    ),
+    (
+        "the words' terms lose their sign (abs): a single one may be negative, only their sum "
+        "never is",
+        {"cost": lambda log_p, log_q: _kl(log_p, log_q).abs()},
+    ),
+    (
+        "the words' negative terms are left out: a single one may be negative, only their sum "
+        "never is",
+        {"cost": lambda log_p, log_q: _kl(log_p, log_q).clamp(min=0)},
+    ),
+    (
+        "the loss is multiplied by 2 T: by T squared, temperature ** 2",
+        {"scale": lambda loss, T: 2 * T * loss},
+    ),
+    (
         "the softmax is taken twice: log_softmax wants logits, not probabilities",
         {"normalise": lambda logits: logits.softmax(-1).log_softmax(-1)},
     ),
@@ -139,3 +204,16 @@ FAULTS: tuple[Fault, ...] = (
 MISTAKES = tuple(singles(build, FAULTS))
 PAIRS = tuple(pairs(build, FAULTS))
 """Two mistakes at once."""
+
+TINY = (
+    "a small number is added to the probabilities in the logarithm, or they are cut off below "
+    "(1e-8, clamp): words that the student finds very unlikely cost too little. log_softmax needs "
+    "no such help"
+)
+
+
+def _with_a_small_number(tiny: float) -> Callable[..., Any]:
+    return build({"cost": lambda log_p, log_q: _kl(log_p, (log_q.exp() + tiny).log())})
+
+
+MISTAKES += tuple((TINY, _with_a_small_number(10.0**-n)) for n in (5, 6, 7, 8, 9))

@@ -10,16 +10,17 @@ from torch import Tensor
 
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import expect_no_memory
-from minidistill.course.exercise import Wrong, expect
-from minidistill.course.exercises.ch02_shared import without_mask
+from minidistill.course.exercise import Wrong, agrees, expect
 from minidistill.course.exercises.ch09_shared import (
     compared,
+    mask_or_none,
     ragged,
     rows,
     same_gradients,
+    slope_of_nothing,
     strange,
 )
-from minidistill.course.exercises.ch09_sparse_mistakes import MISTAKES, PAIRS
+from minidistill.course.exercises.ch09_sparse_mistakes import MISTAKES, PAIRS, RIGHT_IN_VALUE
 from minidistill.distilling import sparse_target_loss
 from minidistill.teacher_passes import Said
 
@@ -74,7 +75,7 @@ def drawn(answer: Answer, rng: torch.Generator) -> None:
     """a pass of draws, in which a word may come twice: shares 1/K, tail 0."""
     student, said = rows(rng, 3, 5, 7), draws(rng, rows(rng, 3, 5, 7), 5)
     certain = said._replace(ids=student.argmax(-1, keepdim=True).expand(3, 5, 5).contiguous())
-    without_mask(answer, student, said)
+    mask_or_none(answer, student, said)
     for logits, kept in ((student, said), (student * 300, certain)):
         if strange(answer(logits, kept)):
             raise Wrong(
@@ -135,8 +136,39 @@ def extreme(answer: Answer, rng: torch.Generator) -> None:
     _case(answer, student, said, nothing)
 
 
+def nothing_left(answer: Answer, rng: torch.Generator) -> None:
+    """a student that leaves nothing, in float32 too: a tail of 0.2 costs 0.2 times 6 ln 10."""
+    logits = torch.tensor([[60.0, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    said = Said(torch.tensor([[0, 1]]), torch.tensor([[0.7, 0.1]]).double(), torch.tensor([0.2]))
+    said = said._replace(tail=said.tail.double())
+    small = Said(said.ids, said.shares.float(), said.tail.float())
+    for args in ((logits.float(), small), (logits.float(), small._replace(tail=torch.zeros(1)))):
+        if strange(answer(*args)):
+            raise Wrong(
+                "in float32 the loss is infinite or NaN where the student leaves nothing for the "
+                "words that are not named: a number as near to 1 as 1 - 1e-8 is rounded to 1 "
+                "there. Keep the sum at 1 - 1e-6"
+            )
+    got, want = answer(logits, said), sparse_target_loss(logits, said)
+    if isinstance(got, Tensor) and not agrees(got, want, 1e-4):
+        raise Wrong(
+            f"where the student leaves nothing for the words that are not named, the loss is "
+            f"{got.mean():.5g}, expected {want:.5g}: keep the sum of the named q at 1 - 1e-6 at "
+            "most, so that the rest is 1e-6, neither more nor less"
+        )
+
+
 def gradients(answer: Answer, rng: torch.Generator) -> None:
     """the gradient by the student's logits is right, through the tail too."""
     for tail in ("lump", "renormalise"):
         args = (*_inputs(rng, 3, 5, 11, 4), 2.0, tail)
-        same_gradients(answer, sparse_target_loss, args, "the student's logits")
+        same_gradients(answer, sparse_target_loss, args, "the student's logits", RIGHT_IN_VALUE)
+        logits, said, mask, *more = args
+        slope_of_nothing(answer, (logits, said, torch.zeros_like(mask), *more))
+
+
+def precise(answer: Answer, rng: torch.Generator) -> None:
+    """logits in float64 give a loss with all its digits."""
+    for tail in ("lump", "renormalise"):
+        args = (*_inputs(rng, 3, 5, 11, 4), 1.0, tail)
+        expect(answer(*args), sparse_target_loss(*args), "the loss", tolerance=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
 from minidistill.course.exercises.ch09_shared import MEANS
+from minidistill.course.exercises.ch09_sparse_more import RENORMALISED
 from minidistill.distillation import masked_mean
 
 
@@ -30,9 +32,9 @@ _STEPS: Parts = {
     "pick": lambda log_q, ids: log_q.gather(-1, ids),
     "shares": lambda shares: shares,
     "tail": lambda tail: tail,
-    "rest": lambda named, log_q, ids: _rest(named),
+    "rest": lambda named, *_: _rest(named),
     "lump": lambda shares, named, tail, rest: -(shares * named).sum(-1) - tail * rest,
-    "renormalise": lambda shares, named: -(shares * named).sum(-1) / shares.sum(-1),
+    "renormalise": lambda shares, named, *_: -(shares * named).sum(-1) / shares.sum(-1),
     "mean": masked_mean,
     "scale": lambda loss, T: T**2 * loss,
 }
@@ -52,11 +54,9 @@ def build(parts: Parts) -> Callable[..., Any]:
         ids, shares, rest = said
         log_q = s.normalise(s.soften(logits, temperature))
         named, shares = s.pick(log_q, ids), s.shares(shares.to(logits.dtype))
-        if s.tail(tail) == "renormalise":
-            values = s.renormalise(shares, named)
-        else:
-            left = s.rest(named, log_q, ids)
-            values = s.lump(shares, named, rest.to(logits.dtype), left)
+        left, rest = s.rest(named, log_q, ids, logits), rest.to(logits.dtype)
+        kind = s.renormalise if s.tail(tail) == "renormalise" else s.lump
+        values = kind(shares, named, rest, left)
         return s.scale(s.mean(values, mask), temperature)
 
     return mistaken
@@ -84,24 +84,88 @@ FAULTS: tuple[Fault, ...] = (
     (
         "the tail is charged for every word that is not named, one by one: lump them, ln of (1 - "
         "sum of the named q)",
-        {"rest": lambda named, log_q, ids: _others(log_q, ids).sum(-1)},
+        {"rest": lambda named, log_q, ids, *_: _others(log_q, ids).sum(-1)},
     ),
     (
         "the tail is spread evenly over the words that are not named: the pass does not say how it "
         "is spread, so lump them, ln of (1 - sum of the named q)",
         {
-            "rest": lambda named, log_q, ids: (
+            "rest": lambda named, log_q, ids, *_: (
                 _others(log_q, ids).sum(-1) / (log_q.size(-1) - ids.size(-1))
             )
         },
     ),
     (
+        "the tail is spread evenly over the words that are not named: the pass does not say how it "
+        "is spread, so lump them, ln of (1 - sum of the named q)",
+        {
+            "rest": lambda named, log_q, ids, *_: (
+                _rest(named) - math.log(log_q.size(-1) - ids.size(-1))
+            )
+        },
+    ),
+    (
+        "the rest is taken from logits that are not softened: the named q of both terms are those "
+        "at temperature T",
+        {
+            "rest": lambda named, log_q, ids, logits: _rest(logits.log_softmax(-1).gather(-1, ids)),
+        },
+    ),
+    (
         "the logarithm of the rest is missing: tail times ln(1 - sum of the named q)",
-        {"rest": lambda named, log_q, ids: 1 - named.exp().sum(-1)},
+        {"rest": lambda named, log_q, ids, *_: 1 - named.exp().sum(-1)},
     ),
     (
         "the rest is ln of what the named words have: of what is left, 1 minus it",
-        {"rest": lambda named, log_q, ids: named.logsumexp(-1)},
+        {"rest": lambda named, log_q, ids, *_: named.logsumexp(-1)},
+    ),
+    (
+        "the student's rest is 1 minus its likeliest named word: minus the sum of all of them",
+        {"rest": lambda named, *_: torch.log1p(-named.exp().amax(-1).clamp(max=1 - 1e-6))},
+    ),
+    (
+        "only the first named word of each place is charged: sum over all K of them",
+        {
+            "lump": lambda shares, named, tail, rest: -(shares * named)[..., 0] - tail * rest,
+            "renormalise": lambda shares, named, *_: -(shares * named)[..., 0] / shares.sum(-1),
+        },
+    ),
+    (
+        "the tail itself is added to the cost: it is a weight, and what it weighs is -ln of what "
+        "the student leaves",
+        {"lump": lambda shares, named, tail, rest: -(shares * named).sum(-1) + tail},
+    ),
+    (
+        "the teacher's and the student's rest have changed places: tail times ln of what the "
+        "student leaves",
+        {
+            "lump": lambda shares, named, tail, rest: (
+                -(shares * named).sum(-1) - rest.exp() * tail.clamp(min=1e-30).log()
+            )
+        },
+    ),
+    (
+        "the rest is ln of the teacher's tail: of what the student leaves, 1 - (sum of named q)",
+        {
+            "lump": lambda shares, named, tail, rest: (
+                -(shares * named).sum(-1) - torch.xlogy(tail, tail)
+            )
+        },
+    ),
+    (
+        "the named q are weighed with the shares in the rest: what the student leaves is 1 - (sum "
+        "of named q)",
+        {
+            "lump": lambda shares, named, tail, rest: (
+                -(shares * named).sum(-1)
+                - tail * torch.log1p(-(shares * named.exp()).sum(-1).clamp(max=1 - 1e-6))
+            )
+        },
+    ),
+    (
+        "logsumexp gives the logarithm of the sum of the named q: the rest is 1 minus the sum "
+        "itself, .exp() first",
+        {"rest": lambda named, *_: torch.log1p(-named.logsumexp(-1).clamp(max=1 - 1e-6))},
     ),
     (
         "the tail is added: it is a cost like the others, - tail ln(rest)",
@@ -117,6 +181,14 @@ FAULTS: tuple[Fault, ...] = (
         {"shares": lambda shares: torch.ones_like(shares) / shares.size(-1)},
     ),
     (
+        "the shares are not used, every named word counts the same: of draws that is right, of the "
+        "top k it is not",
+        {
+            "lump": lambda shares, named, tail, rest: -named.mean(-1) - tail * rest,
+            "renormalise": lambda shares, named, *_: -named.mean(-1) / shares.sum(-1),
+        },
+    ),
+    (
         "the shares are not used: each named word counts with its share",
         {"shares": lambda shares: torch.ones_like(shares)},
     ),
@@ -125,12 +197,31 @@ FAULTS: tuple[Fault, ...] = (
         "probabilities already",
         {
             "shares": lambda shares: shares / shares.sum(-1, keepdim=True),
-            "renormalise": lambda shares, named: -(shares * named).sum(-1),
+            "renormalise": lambda shares, named, *_: -(shares * named).sum(-1),
+        },
+    ),
+    (
+        "the shares are divided by their sum although the tail is still there: they are "
+        "probabilities already",
+        {
+            "lump": lambda shares, named, tail, rest: (
+                -(shares * named).sum(-1) / shares.sum(-1) - tail * rest
+            )
+        },
+    ),
+    *RENORMALISED,
+    (
+        "the logarithm is missing: the cost of a named word is -ln q, not -q",
+        {
+            "lump": lambda shares, named, tail, rest: -(shares * named.exp()).sum(-1) - tail * rest,
+            "renormalise": lambda shares, named, *_: (
+                -(shares * named.exp()).sum(-1) / shares.sum(-1)
+            ),
         },
     ),
     (
         "with 'renormalise' the shares are not divided by their sum",
-        {"renormalise": lambda shares, named: -(shares * named).sum(-1)},
+        {"renormalise": lambda shares, named, *_: -(shares * named).sum(-1)},
     ),
     (
         "the shares go through a softmax: they are probabilities already",
@@ -140,7 +231,7 @@ FAULTS: tuple[Fault, ...] = (
         "this is the mean over the named words: the sum, the shares are the weights",
         {
             "lump": lambda shares, named, tail, rest: -(shares * named).mean(-1) - tail * rest,
-            "renormalise": lambda shares, named: -(shares * named).mean(-1) / shares.sum(-1),
+            "renormalise": lambda shares, named, *_: -(shares * named).mean(-1) / shares.sum(-1),
         },
     ),
     (
@@ -192,5 +283,38 @@ FAULTS: tuple[Fault, ...] = (
     *MEANS,
 )
 MISTAKES = tuple(singles(build, FAULTS))
-PAIRS = tuple(pairs(build, FAULTS))
+PAIRS = tuple(pairs(build, [fault for fault in FAULTS if fault not in RENORMALISED]))
 """Two mistakes at once."""
+
+
+def _overwritten(
+    logits: Tensor,
+    said: Any,
+    mask: Tensor | None = None,
+    temperature: float = 1.0,
+    tail: str = "lump",
+) -> Tensor:
+    """The shares written into a row of the vocabulary, where a second draw replaces the first."""
+    log_q = (logits / temperature).log_softmax(-1)
+    row = torch.zeros_like(log_q).scatter(-1, said.ids, said.shares.to(log_q))
+    cost = -(row * log_q).sum(-1)
+    if tail == "renormalise":
+        cost = cost / said.shares.to(log_q).sum(-1)
+    else:
+        cost = cost - said.tail.to(log_q) * _rest(log_q.gather(-1, said.ids))
+    return temperature**2 * masked_mean(cost, mask)
+
+
+MISTAKES += (
+    (
+        "a word that was drawn twice counts once: scatter replaces what stands there already, and "
+        "its shares must be added up (scatter_add, or no row of the vocabulary at all)",
+        _overwritten,
+    ),
+)
+CUT_OFF = (
+    "the loss is right, but no gradient comes through the rest: what the student leaves for the "
+    "other words is to be learned too, do not detach it"
+)
+RIGHT_IN_VALUE = ((CUT_OFF, build({"rest": lambda named, *_: _rest(named).detach()})),)
+"""Mistakes that only the gradient shows."""
