@@ -2,6 +2,7 @@
 
     python benchmarks/distillation.py --teacher FOLDER [--settings plenty little]
         [--arms alone draws ...] [--seeds 0 1 2] [--out data/measured/distillation.json]
+        [--keep FOLDER]
 
 `plenty`: the student reads all the text that its teacher read. `little`: every seventh chapter
 of it, about 15 %. All arms of a setting take the same number of updates. A student alone gets
@@ -9,7 +10,8 @@ its best of several dropouts, chosen on the validation chapters; every arm gets 
 checkpoint. Perplexities are of the validation and the test chapters, a token each; "gap closed"
 is the share of the way from the student alone to the teacher, in nats.
 
-Every result is written at once and whole: started again, only what is missing is done.
+Every result is written at once and whole: started again, only what is missing is done. `--keep`
+saves the last student trained, in int8, for data/models.
 """
 
 from __future__ import annotations
@@ -29,31 +31,34 @@ from torch import Tensor, nn
 
 from minidistill import LanguageModel, evaluate, fast_matmul, fit, parameter_count, seeded
 from minidistill.batches import ContinuousBatches
-from minidistill.checkpoints import write_text
+from minidistill.checkpoints import save_model, write_text
 from minidistill.distilling import PassTargets, distill
 from minidistill.matching import Match
 from minidistill.pass_writing import write_passes
+from minidistill.quantisation import dequantise, quantise
 from minidistill.recurrent import LSTM
 from minidistill.sequence_distillation import taught_text
 from minidistill.training import History, Recipe
 from minidistill.writers import PLANS, load_floats, texts_of
 
 SIZE, BATCH, LENGTH = 104, 32, 35
-STEPS = {"plenty": 1500, "little": 1500}
-ALPHA = {"plenty": 0.7, "little": 0.95}
+STEPS = {"plenty": 1500, "little": 900}
+ALPHA = {"plenty": 0.5, "little": 0.95}
 DROPOUTS = {"plenty": (0.0, 0.1, 0.2), "little": (0.15, 0.3, 0.45)}
 RATE = 2e-2
 
 
 class Task(NamedTuple):
-    """What all arms of a setting share."""
+    """What all arms of a setting share. whole: all the text, of which `train` may be a part."""
 
     name: str
     teacher: nn.Module
     train: Tensor
+    whole: Tensor
     validation: ContinuousBatches
     test: ContinuousBatches
     work: Path
+    vocabulary: Any
 
 
 def student(seed: int, dropout: float = 0.0) -> LanguageModel:
@@ -122,13 +127,22 @@ def sequences(task: Task, seed: int, share: float) -> tuple[nn.Module, History]:
     return model, fit(model, laid, how, validation=task.validation, progress=False)
 
 
+def both(task: Task, seed: int, tokens: int) -> tuple[nn.Module, History]:
+    """The teacher's whole rows, on the text and on as much again as it writes itself."""
+    written = taught_text(task.teacher, task.train, tokens, seed=seed)
+    return soft(task._replace(train=torch.cat([task.train, written])), seed)
+
+
 ARMS: dict[str, Callable[..., tuple[nn.Module, History]]] = {
     **{
         f"alone, dropout {p:g}": lambda task, seed, p=p: alone(task, seed, p)
         for p in sorted({p for tried in DROPOUTS.values() for p in tried})
     },
+    "all the text, no teacher": lambda task, seed: alone(task._replace(train=task.whole), seed, 0),
     "soft targets": soft,
     "32 draws": lambda task, seed: passes(task, seed, draws=32),
+    "soft targets, its own text too": lambda task, seed: both(task, seed, 500_000),
+    "soft targets, alpha 0.7": lambda task, seed: soft(task, seed, alpha=0.7),
     "soft targets, alpha 1": lambda task, seed: soft(task, seed, alpha=1.0),
     "soft targets, T = 2": lambda task, seed: soft(task, seed, temperature=2.0),
     "reverse KL": lambda task, seed: soft(task, seed, divergence="reverse"),
@@ -146,13 +160,28 @@ MAIN = {
     name: [*(f"alone, dropout {p:g}" for p in tried), "soft targets", "32 draws"]
     for name, tried in DROPOUTS.items()
 }
+MAIN["little"].append("all the text, no teacher")
 
 
-def run(task: Task, arm: str, seed: int) -> dict[str, Any]:
-    """Train one student and measure it."""
+def run(task: Task, arm: str, seed: int, keep: Path | None = None) -> dict[str, Any]:
+    """Train one student and measure it; keep it where there is a folder for it."""
     start, work = time.perf_counter(), time.process_time()
     model, history = ARMS[arm](task, seed)
     seconds = round(time.perf_counter() - start), round(time.process_time() - work)
+    if keep is not None:
+        model.recurrent.engine = "scratch"  # the quicker one where a text is written
+        kept = quantise(model)
+        about = {
+            "name": keep.name,
+            "command": "python benchmarks/distillation.py "
+            f"--settings {task.name} --arms '{arm}' --seeds {seed} --keep {keep.name}",
+            "teacher": "teacher_en",
+            "parameters": parameter_count(model),
+            "stored_as": "int8",
+            "perplexity": perplexities(task, dequantise(kept)),
+            "torch": torch.__version__,
+        }
+        save_model(keep, kept, task.vocabulary, about)
     return {
         "arm": arm,
         "seed": seed,
@@ -214,7 +243,7 @@ def tasks(teacher: Path, names: list[str], work: Path) -> list[Task]:
     little = torch.tensor(vocabulary.encode("\n".join(chapter.text for chapter in chapters)))
     text = {"plenty": ids[0], "little": little}
     held = [ContinuousBatches(part, 16, 64) for part in ids[1:]]
-    return [Task(name, model, text[name], *held, work) for name in names]
+    return [Task(name, model, text[name], ids[0], *held, work, vocabulary) for name in names]
 
 
 def main() -> None:
@@ -226,6 +255,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("data/measured/distillation.json"))
     parser.add_argument("--work", type=Path, default=Path("build/distillation"))
+    parser.add_argument("--keep", type=Path)
     chosen = parser.parse_args()
     result: dict[str, Any] = {}
     if chosen.out.is_file():
@@ -237,12 +267,13 @@ def main() -> None:
         for seed in chosen.seeds:
             for task in ready:
                 for arm in chosen.arms or MAIN[task.name]:
-                    _one(result, task, arm, seed, chosen.out)
+                    _one(result, task, arm, seed, chosen.out, chosen.keep)
 
 
-def _one(result: dict, task: Task, arm: str, seed: int, out: Path) -> None:
+def _one(result: dict, task: Task, arm: str, seed: int, out: Path, keep: Path | None) -> None:
     entry = result.setdefault(task.name, {"runs": []})
-    if any(row["arm"] == arm and row["seed"] == seed for row in entry["runs"]):
+    before = [row for row in entry["runs"] if (row["arm"], row["seed"]) == (arm, seed)]
+    if before and keep is None:
         return
     entry["tokens"] = len(task.train)
     if "teacher" not in entry:
@@ -250,8 +281,8 @@ def _one(result: dict, task: Task, arm: str, seed: int, out: Path) -> None:
             "parameters": parameter_count(task.teacher),
             **perplexities(task, task.teacher),
         }
-    row = run(task, arm, seed)
-    entry["runs"].append(row)
+    row = run(task, arm, seed, keep)
+    entry["runs"] = [other for other in entry["runs"] if other not in before] + [row]
     entry["summary"] = summary(entry)
     print(
         task.name, arm, seed, row["validation"], row["test"], f"{row['cpu_seconds']} s", flush=True

@@ -77,7 +77,7 @@ def measure(
         ValueError: an empty text or prompt; tokens or repeats below 1.
         CheckpointError: `folder` holds no model.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     if tokens < 1 or repeats < 1:
         raise ValueError(f"tokens and repeats are at least 1, got {tokens} and {repeats}")
@@ -134,7 +134,7 @@ def peak_memory(
     Raises:
         RuntimeError: the process failed, with its last line; a system that cannot be asked.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     job = {"place": str(place), "prompt": prompt, "tokens": tokens, "engine": engine}
     job["threads"] = torch.get_num_threads()

@@ -41,7 +41,7 @@ class OneStep(nn.Module):
     next state. The model's own forward has loops, checks and a gradient by hand besides, all of
     which an exporter would have to read through.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
 
     def __init__(self, model: LanguageModel) -> None:
@@ -80,7 +80,7 @@ def export_torch(model: nn.Module, path: Path | str) -> Path:
     Raises:
         ValueError: another model. CheckpointError: the file cannot be written.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     about = _about(model)
     step = OneStep(dequantise(model) if isinstance(model, QuantisedModel) else model)
@@ -118,7 +118,7 @@ def export_onnx(model: nn.Module, path: Path | str) -> Path:
         ImportError: onnx is not installed. ValueError: another model.
         CheckpointError: the file cannot be written.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     onnx, about = _needed("onnx"), _about(model)
     graph = OnnxGraph(onnx, model.state_dict())
@@ -157,7 +157,7 @@ class StepWriter(nn.Module):
     Raises:
         ValueError: tokens outside the vocabulary; a state or a mask that does not fit.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
@@ -206,7 +206,7 @@ class OnnxWriter(StepWriter):
         ImportError: onnxruntime is not installed.
         CheckpointError: no such file, a damaged one, or one that `export_onnx` did not write.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -241,7 +241,7 @@ class TorchWriter(StepWriter):
     Raises:
         CheckpointError: no such file, a damaged one, or one that `export_torch` did not write.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
 
     def __init__(self, path: Path | str) -> None:

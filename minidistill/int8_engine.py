@@ -24,7 +24,7 @@ def int8_available() -> bool:
 
     Processors without instructions for it (VNNI, from about 2019 to 2022 on) may add two products
     in 16 bits, where large ones do not fit. So it is tried out, once.
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     worst = torch.full((2, 64), LARGEST, dtype=torch.int8)
     mixed = (torch.arange(64 * 60) * 37 % 255 - LARGEST).to(torch.int8).view(60, 64)

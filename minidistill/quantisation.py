@@ -52,7 +52,7 @@ def quantise_rows(weight: Tensor, dtype: torch.dtype = torch.float32) -> tuple[T
 
     Source: Jacob et al., Quantization and training of neural networks, 2018; symmetric and by
     row: Krishnamoorthi, Quantizing deep convolutional networks, 2018.
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     bits = {torch.float16: torch.int16, torch.float32: torch.int32}.get(dtype)
     if bits is None:
@@ -76,7 +76,7 @@ def quantise_rows(weight: Tensor, dtype: torch.dtype = torch.float32) -> tuple[T
 def dequantise_rows(q: Tensor, scale: Tensor) -> Tensor:
     """Return the float32 matrix that rows and scales of `quantise_rows` stand for: s_r q_rc.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     return q.float() * scale.float().view(-1, *[1] * (q.dim() - 1))
 
@@ -101,7 +101,7 @@ class QuantisedModel(nn.Module):
     Raises:
         ValueError: tensors that do not fit; an engine that is neither, or cannot be had here.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ def _check(tensors: dict[str, Tensor], model: LanguageModel, tied: bool) -> None
 def dequantise(model: QuantisedModel) -> LanguageModel:
     """Return a `LanguageModel` with the weights that the rows stand for, frozen, in eval mode.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     tensors, floats = model.state_dict(), {}
     for name, tensor in tensors.items():
@@ -235,7 +235,7 @@ def quantise(
         ValueError: a model that is none, or has a layer of your own; what `quantise_rows` and
             `QuantisedModel` raise.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     if not isinstance(model, LanguageModel):
         raise ValueError(f"quantise takes a LanguageModel, not a {type(model).__name__}")
@@ -273,7 +273,7 @@ def save_quantised(
     Raises:
         CheckpointError: a file that cannot be written. ValueError: what `quantise` raises.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     model = model if isinstance(model, QuantisedModel) else quantise(model)
     return save_model(folder, model, vocabulary, card)
@@ -288,7 +288,7 @@ def load_quantised(
         CheckpointError: files missing or damaged, or a model that is not quantised.
         ValueError: an engine that cannot be had.
 
-    Taught in solutions/09_knowledge_distillation.ipynb.
+    Taught in solutions/10_vocabulary_distillation.ipynb.
     """
     model, vocabulary = load_model(folder, device)
     if not isinstance(model, QuantisedModel):
