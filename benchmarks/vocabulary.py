@@ -69,7 +69,7 @@ STUDENTS = {
     "pieces": {
         "640 pieces": (640, 256),
         "all": (0, 256),
-        "640 pieces, wide": (640, 384),
+        "640 pieces, wide": (640, 448),
         **{f"{n} pieces": (n, 256) for n in (2400, 1200, 400, 300)},
     },
 }

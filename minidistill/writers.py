@@ -144,10 +144,14 @@ PLANS = {
 }
 
 
+# Taught by the writers above; the card of each says by which run of benchmarks/ it was made.
+STUDENTS = ("student_en", "student_en_zh")
+
+
 def writers() -> list[str]:
-    """Return the names of the writers of `PLANS` that lie in data/models, in alphabetical order."""
-    folder = data_folder() / "models"
-    return sorted(name for name in PLANS if (folder / name / "model.safetensors").is_file())
+    """Return the names of the writers and students in data/models, in alphabetical order."""
+    folder, names = data_folder() / "models", (*PLANS, *STUDENTS)
+    return sorted(name for name in names if (folder / name / "model.safetensors").is_file())
 
 
 def load_writer(name: str, device: torch.device | str | None = None) -> tuple[Any, Any]:
