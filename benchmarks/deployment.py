@@ -1,4 +1,4 @@
-"""What a writer costs where it is used: a teacher and its student, in five forms.
+"""What a writer costs where it is used: a teacher and its student, in nine forms.
 
     python benchmarks/deployment.py [--student student_en] [--rounds 5]
         [--out benchmarks/results/deployment_cpu.json]
@@ -33,9 +33,10 @@ def forms(teacher: str, student: str, folder: Path) -> dict[str, tuple[nn.Module
     """Every form by name: the model and its vocabulary."""
     found: dict[str, tuple[nn.Module, Any]] = {}
     for role, name in (("teacher", teacher), ("student", student)):
-        model, vocabulary = load_writer(name)
-        model.recurrent.engine = "scratch"
-        found[role] = model, vocabulary
+        for engine, suffix in (("torch", ", PyTorch's LSTM"), ("scratch", "")):
+            model, vocabulary = load_writer(name)
+            model.recurrent.engine = engine
+            found[role + suffix] = model, vocabulary
     half, _ = load_writer(student)
     half.recurrent.engine = "scratch"
     found["student, bfloat16"] = half.to(torch.bfloat16), vocabulary
@@ -85,8 +86,10 @@ def main() -> None:
     }
     teacher = result["writers"]["teacher"]
     for name, row in result["writers"].items():
-        row["times as fast as the teacher"] = {
-            key: round(row[key] / teacher[key], 2) for key in TIMED[:2]
+        # Where the student runs in PyTorch's LSTM, so does the teacher it is compared with.
+        peer = "teacher, PyTorch's LSTM" if "PyTorch's" in name else "teacher"
+        row[f"times as fast as {peer}"] = {
+            key: round(row[key] / result["writers"][peer][key], 2) for key in TIMED[:2]
         }
         row["times as small as the teacher in float32"] = round(
             4e-6 * teacher["parameters"] / row["stored_mb"], 1
