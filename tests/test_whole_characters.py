@@ -68,9 +68,7 @@ def test_each_row_and_the_models_own_order_are_kept() -> None:
         rules=[whole_characters(PIECES)],
         generator=torch.Generator().manual_seed(1),
     )
-    alone = [
-        whole_characters(PIECES)(torch.zeros(1, len(PIECES)), row[None])[0] for row in written
-    ]
+    alone = [whole_characters(PIECES)(torch.zeros(1, len(PIECES)), row[None])[0] for row in written]
     together = whole_characters(PIECES)(torch.zeros(2, len(PIECES)), written)
     assert torch.equal(together, torch.stack(alone))
 
