@@ -26,16 +26,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from keeping import keep_student
 from recurrent import machine
 from torch import Tensor, nn
 
 from minidistill import LanguageModel, evaluate, fast_matmul, fit, parameter_count, seeded
 from minidistill.batches import ContinuousBatches
-from minidistill.checkpoints import save_model, write_text
+from minidistill.checkpoints import write_text
 from minidistill.distilling import PassTargets, distill
 from minidistill.matching import Match
 from minidistill.pass_writing import write_passes
-from minidistill.quantisation import dequantise, quantise
 from minidistill.recurrent import LSTM
 from minidistill.sequence_distillation import taught_text
 from minidistill.training import History, Recipe
@@ -169,19 +169,14 @@ def run(task: Task, arm: str, seed: int, keep: Path | None = None) -> dict[str, 
     model, history = ARMS[arm](task, seed)
     seconds = round(time.perf_counter() - start), round(time.process_time() - work)
     if keep is not None:
-        model.recurrent.engine = "scratch"  # the quicker one where a text is written
-        kept = quantise(model)
-        about = {
-            "name": keep.name,
-            "command": "python benchmarks/distillation.py "
-            f"--settings {task.name} --arms '{arm}' --seeds {seed} --keep {keep.name}",
+        command = f"--settings {task.name} --arms '{arm}' --seeds {seed} --keep {keep.name}"
+        made = {
+            "command": f"python benchmarks/distillation.py {command}",
             "teacher": "teacher_en",
-            "parameters": parameter_count(model),
-            "stored_as": "int8",
-            "perplexity": perplexities(task, dequantise(kept)),
-            "torch": torch.__version__,
         }
-        save_model(keep, kept, task.vocabulary, about)
+        keep_student(
+            keep, model, task.vocabulary, made, lambda m: {"perplexity": perplexities(task, m)}
+        )
     return {
         "arm": arm,
         "seed": seed,

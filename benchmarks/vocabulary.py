@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from keeping import keep_student
 from recurrent import machine
 from torch import Tensor
 
@@ -45,14 +46,14 @@ from minidistill import (
 )
 from minidistill.batches import ContinuousBatches
 from minidistill.byte_pairs import BytePairVocabulary, to_bytes
-from minidistill.checkpoints import save_model, write_text
+from minidistill.checkpoints import write_text
 from minidistill.common_pieces import common_pieces
 from minidistill.distilling import PassTargets
+from minidistill.metrics import bits_per_character
 from minidistill.novels import Split
 from minidistill.open_vocabulary import OpenTeacher, Speller
 from minidistill.pass_writing import write_passes
 from minidistill.piece_map import PieceMap
-from minidistill.quantisation import dequantise, quantise
 from minidistill.recurrent import LSTM
 from minidistill.several_teachers import JoinedPasses
 from minidistill.training import Recipe
@@ -223,12 +224,12 @@ def measured(model: LanguageModel, pieces: Pieces) -> dict[str, Any]:
 
 
 def _bits(nats: float, characters: int) -> float:
-    return round(nats / math.log(2) / characters, 4)
+    return round(bits_per_character(nats, characters), 4)
 
 
 def train(pieces: Pieces, width: int, seed: int, taught: bool, work: Path) -> LanguageModel:
     """One student, which ends with the weights of its best validation."""
-    passes, texts = [], []
+    passes, texts, tokens = [], [], 0
     for language, spelling in zip(pieces.languages, pieces.maps, strict=True):
         ids = torch.tensor(language.vocabulary.encode(language.train))
         folder = work / f"{language.name}-{language.known}-{pieces.size}"
@@ -236,8 +237,8 @@ def train(pieces: Pieces, width: int, seed: int, taught: bool, work: Path) -> La
             write_passes(folder, language.teacher, ids, draws=32, spelling=spelling, progress=False)
         )
         texts.append(spelling.encode(ids))
+        tokens += len(ids)
     joined = JoinedPasses(passes, texts)
-    tokens = sum(len(one.vocabulary.encode(one.train)) for one in pieces.languages)
     length = round(LENGTH * len(joined.ids) / tokens)  # as much text in each update
     with seeded(seed):
         model = LanguageModel(
@@ -279,19 +280,14 @@ def run(
     model = train(pieces, width, seed, taught, work)
     seconds = round(time.process_time() - start)
     if keep is not None:
-        model.recurrent.engine = "scratch"  # the quicker one where a text is written
-        kept = quantise(model)
-        about = {
-            "name": keep.name,
-            "command": f"python benchmarks/vocabulary.py --teachers {teachers} "
-            f"--students '{student}' --seeds {seed} --ways taught --keep {keep.name}",
+        command = f"--teachers {teachers} --students '{student}' --seeds {seed} --ways taught"
+        made = {
+            "command": f"python benchmarks/vocabulary.py {command} --keep {keep.name}",
             "teachers": ["teacher_en", "house_zh"],
-            "parameters": parameter_count(model),
-            "stored_as": "int8",
-            "bits_per_character": measured(dequantise(kept), pieces),
-            "torch": torch.__version__,
         }
-        save_model(keep, kept, pieces.small, about)
+        keep_student(
+            keep, model, pieces.small, made, lambda m: {"bits_per_character": measured(m, pieces)}
+        )
     return {
         "teachers": teachers,
         "student": student,

@@ -57,15 +57,14 @@ def common_pieces(
     closed, free = _Words(), _Words()
     for teacher, text in zip(teachers, texts, strict=True):
         (closed if isinstance(teacher, BytePairVocabulary) else free).add(teacher, text)
-    merges: list[Pair] = []
+    merges: dict[Pair, None] = {}  # in order, each once
     tokens, done = set(ALPHABET), 0
     while len(tokens) + len(names) < size:
         pair, is_theirs = _next(own, done, closed, free)
         if pair is None:
             break  # nothing stands there twice any more: a short text gives fewer pieces
         done += is_theirs
-        if joined(*pair) not in tokens or pair not in merges:
-            merges.append(pair)  # once: a later place in the list would count as its only one
+        merges.setdefault(pair)  # a second, later place would count as its only one
         tokens.add(joined(*pair))
         closed.merge(pair)
         free.merge(pair)

@@ -167,9 +167,8 @@ class OpenTeacher(nn.Module):
         log_p = logits.log_softmax(-1)
         unknown = log_p[..., self.unknown_id, None]
         rare = unknown + self.shares.to(log_p.dtype)
-        silent = torch.zeros_like(log_p, dtype=torch.bool)
-        silent[..., self.unknown_id] = True
-        return torch.cat([log_p.masked_fill(silent, -torch.inf), rare], dim=-1), state
+        silent = torch.tensor([self.unknown_id], device=log_p.device)
+        return torch.cat([log_p.index_fill(-1, silent, -torch.inf), rare], dim=-1), state
 
 
 __all__ = ["OpenTeacher", "Speller", "open_vocabulary_bits"]

@@ -120,11 +120,11 @@ def _config(model: Seq2Seq) -> dict[str, Any]:
             f"the model is one of your own, {type(model).__name__!r}, which the package could not "
             "build again: save its weights with save_tensors(path, model.state_dict(), {})"
         )
-    copies = {}
+    pointer = {}
     if isinstance(model, PointerSeq2Seq):
-        copies = {"places": model.vocab_size - model.known, "unknown_id": model.unknown_id}
+        pointer = {"places": model.vocab_size - model.known, "unknown_id": model.unknown_id}
     return {
-        **copies,
+        **pointer,
         "source_size": encoder.vocab_size,
         "target_size": decoder.vocab_size,
         "embedding_size": decoder.embedding_size,
@@ -161,8 +161,9 @@ def _build(config: dict[str, Any], folder: Path) -> Seq2Seq:
         attention = partial(ATTENTIONS[sizes.pop("kind")], **sizes)
     with seeded(0):  # the weights are replaced: no one's chance should change for them
         if "places" in config:
-            sizes = config.pop("source_size"), config.pop("target_size")
-            return PointerSeq2Seq(sizes[1], layer=make_layer, attention=attention, **config)
+            del config["source_size"]  # source and target have one vocabulary
+            size = config.pop("target_size")
+            return PointerSeq2Seq(size, layer=make_layer, attention=attention, **config)
         return Seq2Seq(layer=make_layer, attention=attention, **config)
 
 
