@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # editors and type checkers read these; at run time see __getattr__
+    from minidistill.adaptive_softmax import AdaptiveReadout, AdaptiveSoftmax
     from minidistill.alignment import alignment_accuracy, exact_match
     from minidistill.attention import (
         AdditiveAttention,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         shift_targets,
     )
     from minidistill.checkpoints import CheckpointError, load_model, save_model
+    from minidistill.chunked_softmax import chunked_cross_entropy, log_normaliser
     from minidistill.constraints import dialogue, ends_with, follows, must_contain, must_not_contain
     from minidistill.convolution import CausalConvolution
     from minidistill.device import fast_matmul, pick_device, seeded
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.ensemble import Ensemble, mean_log_probabilities
     from minidistill.generation import generate, show, stream, write
     from minidistill.language_model import LanguageModel, parameter_count
+    from minidistill.large_vocabulary import ChunkedSoftmax, SampledSoftmax
     from minidistill.matching import Match
     from minidistill.metrics import (
         bits_per_character,
@@ -67,10 +70,20 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         top_k,
         top_p,
     )
+    from minidistill.sampled_softmax import sampled_backward, sampled_logits, sampled_softmax_loss
+    from minidistill.samplers import (
+        LogUniformSampler,
+        Negatives,
+        Sampler,
+        UniformSampler,
+        UnigramSampler,
+        log_expected_count,
+    )
     from minidistill.search import beam_search
     from minidistill.seq2seq import Decoder, Encoder, Memory, Seq2Seq
     from minidistill.sequence_distillation import OnPolicy, taught_pairs, taught_text
     from minidistill.several_teachers import JoinedPasses
+    from minidistill.sparse_rows import LazyAdam, RowAdagrad, merged_rows, row_adagrad
     from minidistill.teacher_forcing import ScheduledSampling, pair_loss, token_loss
     from minidistill.teacher_passes import Passes
     from minidistill.training import (
@@ -86,6 +99,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.vocabulary import (
         BytePairVocabulary,
         CharacterVocabulary,
+        ChineseWordVocabulary,
         SpacedWordVocabulary,
         Vocabulary,
         WordVocabulary,
@@ -99,11 +113,15 @@ __all__ = [
     "IGNORE",
     "LSTM",
     "RNN",
+    "AdaptiveReadout",
+    "AdaptiveSoftmax",
     "AdditiveAttention",
     "BytePairVocabulary",
     "CausalConvolution",
     "CharacterVocabulary",
     "CheckpointError",
+    "ChineseWordVocabulary",
+    "ChunkedSoftmax",
     "ContinuousBatches",
     "Decoder",
     "DotAttention",
@@ -114,9 +132,12 @@ __all__ = [
     "History",
     "JoinedPasses",
     "LanguageModel",
+    "LazyAdam",
+    "LogUniformSampler",
     "Match",
     "Memory",
     "NGram",
+    "Negatives",
     "Novel",
     "NovelError",
     "OnPolicy",
@@ -128,6 +149,9 @@ __all__ = [
     "PieceMap",
     "PointerSeq2Seq",
     "Recipe",
+    "RowAdagrad",
+    "SampledSoftmax",
+    "Sampler",
     "ScaledDotAttention",
     "ScheduledSampling",
     "Seq2Seq",
@@ -136,12 +160,15 @@ __all__ = [
     "Speller",
     "TeacherWarning",
     "TrainingError",
+    "UniformSampler",
+    "UnigramSampler",
     "Vocabulary",
     "WordVocabulary",
     "alignment_accuracy",
     "beam_search",
     "bits_per_character",
     "catalogue",
+    "chunked_cross_entropy",
     "clip_by_norm",
     "clip_by_value",
     "copy_mixture",
@@ -165,10 +192,13 @@ __all__ = [
     "load_parallel",
     "load_quantised",
     "load_writer",
+    "log_expected_count",
+    "log_normaliser",
     "logit_loss",
     "longest_copied",
     "masked_softmax",
     "mean_log_probabilities",
+    "merged_rows",
     "min_p",
     "must_contain",
     "must_not_contain",
@@ -187,6 +217,10 @@ __all__ = [
     "rnn_backward",
     "rnn_forward",
     "rnn_step",
+    "row_adagrad",
+    "sampled_backward",
+    "sampled_logits",
+    "sampled_softmax_loss",
     "save_model",
     "save_quantised",
     "seeded",
@@ -208,20 +242,23 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adaptive_softmax": "AdaptiveReadout AdaptiveSoftmax",
     "alignment": "alignment_accuracy exact_match",
-    "attention": "AdditiveAttention DotAttention GeneralAttention ScaledDotAttention "
-    "masked_softmax",
+    "attention": "AdditiveAttention DotAttention "
+    "GeneralAttention ScaledDotAttention masked_softmax",
     "batches": "IGNORE ContinuousBatches PairBatches lengths_to_mask pad shift_targets",
     "checkpoints": "CheckpointError load_model save_model",
+    "chunked_softmax": "chunked_cross_entropy log_normaliser",
     "constraints": "dialogue ends_with follows must_contain must_not_contain",
     "convolution": "CausalConvolution",
     "device": "fast_matmul pick_device seeded",
-    "distillation": "distillation_loss jensen_shannon_loss logit_loss reverse_kl_loss "
-    "soft_target_loss",
+    "distillation": "distillation_loss jensen_shannon_loss "
+    "logit_loss reverse_kl_loss soft_target_loss",
     "distilling": "PassTargets SoftTargets TeacherWarning distill",
     "ensemble": "Ensemble mean_log_probabilities",
     "generation": "generate show stream write",
     "language_model": "LanguageModel parameter_count",
+    "large_vocabulary": "ChunkedSoftmax SampledSoftmax",
     "matching": "Match",
     "metrics": "bits_per_character distinct longest_copied perplexity repetition self_bleu",
     "ngram": "NGram",
@@ -235,16 +272,20 @@ _HOMES = {
     "quantisation": "quantise save_quantised load_quantised",
     "recurrent": "GRU LSTM RNN rnn_backward rnn_forward rnn_step",
     "rules": "forbid min_p no_repeats repetition_penalty temperature top_k top_p",
+    "sampled_softmax": "sampled_backward sampled_logits sampled_softmax_loss",
+    "samplers": "LogUniformSampler Negatives Sampler "
+    "UniformSampler UnigramSampler log_expected_count",
     "search": "beam_search",
     "seq2seq": "Decoder Encoder Memory Seq2Seq",
     "sequence_distillation": "OnPolicy taught_pairs taught_text",
     "several_teachers": "JoinedPasses",
+    "sparse_rows": "LazyAdam RowAdagrad merged_rows row_adagrad",
     "teacher_forcing": "ScheduledSampling pair_loss token_loss",
     "teacher_passes": "Passes",
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
     "transduction": "transduce",
-    "vocabulary": "BytePairVocabulary CharacterVocabulary SpacedWordVocabulary Vocabulary "
-    "WordVocabulary",
+    "vocabulary": "BytePairVocabulary CharacterVocabulary ChineseWordVocabulary "
+    "SpacedWordVocabulary Vocabulary WordVocabulary",
     "writers": "load_writer train_writer",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

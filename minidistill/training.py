@@ -22,6 +22,7 @@ from minidistill.batches import IGNORE
 from minidistill.device import seeded
 from minidistill.language_model import State, eval_mode
 from minidistill.progress import Progress
+from minidistill.sparse_rows import gradient_values
 from minidistill.training_state import RunState
 
 LossFunction = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
@@ -196,7 +197,9 @@ def fit(
         validation: such an object too, or None.
         loss: (model, batch, state) -> (mean loss, number of targets, state). Where it has a
             method `at(step)`, that gives the loss of each training step; where it has one
-            `fingerprint()`, a checkpoint of another such loss is refused.
+            `fingerprint()`, a checkpoint of another such loss is refused; where it has one
+            `optimizer(model, lr, weight_decay)`, that takes the place of AdamW, and its groups
+            learn at their `factor` times the recipe's rate.
         checkpoint: a file, written atomically every `checkpoint_every` steps.
         progress: show a bar (terminal, notebook) or a line now and then (log file).
 
@@ -207,9 +210,8 @@ def fit(
     Taught in solutions/02_rnn_from_scratch.ipynb.
     """
     recipe = recipe or Recipe()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    make = getattr(loss, "optimizer", _adamw)
+    optimizer = make(model, recipe.learning_rate, recipe.weight_decay)
     run = RunState(model, optimizer, dataclasses.asdict(recipe), batches, checkpoint, loss)
     history = History(**run.resume(dataclasses.asdict(History())))
     was_training = model.training
@@ -227,6 +229,10 @@ def fit(
     run.load_best_weights()
     model.train(was_training)
     return history
+
+
+def _adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
 
 
 def _endless(batches: Any, run: RunState) -> Iterable[Any]:
@@ -261,10 +267,10 @@ def _update(
         value, _, state = step_loss(model, to_device(batch, device), run.carried)
     rate = recipe.rate(run.step)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
     optimizer.zero_grad(set_to_none=True)
     value.backward()
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [gradient_values(p) for p in model.parameters() if p.grad is not None]
     if recipe.clip_value is not None:
         clip_by_value(gradients, recipe.clip_value)
     norm = clip_by_norm(gradients, math.inf if recipe.clip_norm is None else recipe.clip_norm)

@@ -3,7 +3,9 @@
 Taught in solutions/01_text_as_data.ipynb.
 """
 
+import logging
 import re
+import warnings
 from collections.abc import Iterable
 from functools import cache
 
@@ -35,6 +37,30 @@ def split_words(text: str) -> list[str]:
     first, as `minidistill.novels` does. Taught in solutions/01_text_as_data.ipynb.
     """
     return [PARAGRAPH if token[0] == "\n" else token for token in _WORD.findall(text)]
+
+
+def split_chinese(text: str) -> list[str]:
+    """Return the words of a Chinese text as jieba finds them; joined, they are the text again.
+
+    Chinese is written without spaces, so that a word is a guess: jieba looks for the likeliest
+    division by a dictionary of 350,000 words with their frequencies, and guesses at names and
+    other words that it has not seen. White space and marks are tokens too.
+
+    Raises:
+        ImportError: jieba is not installed.
+
+    Taught in solutions/08_sampled_softmax.ipynb.
+    """
+    try:
+        with warnings.catch_warnings():  # jieba's own, of a kind that Python will refuse one day
+            warnings.simplefilter("ignore")
+            import jieba
+    except ImportError:
+        raise ImportError(
+            'words of a Chinese text are found by jieba: pip install "minidistill[chinese]"'
+        ) from None
+    jieba.setLogLevel(logging.WARNING)
+    return jieba.lcut(text)
 
 
 _AFTER_WORD = set(".,;:!?)]}”’%…")  # no space before
