@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from minidistill.batches import IGNORE
 from minidistill.distilling import read
 from minidistill.language_model import State
-from minidistill.large_vocabulary import hidden_states
+from minidistill.readout import hidden_states
 
 
 class AdaptiveReadout(nn.Module):

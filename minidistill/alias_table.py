@@ -29,7 +29,8 @@ def alias_table(p: Tensor) -> tuple[Tensor, Tensor]:
     """
     if p.dim() != 1 or not len(p) or not bool((p >= 0).all()) or abs(float(p.sum()) - 1) > 1e-6:
         raise ValueError("the probabilities should be one row of numbers from 0 that add up to 1")
-    height = (p.double() * len(p)).tolist()  # 1 is a full column
+    p = p.double()
+    height = (p / p.sum() * len(p)).tolist()  # 1 is a full column
     other = list(range(len(p)))
     poor = [k for k, h in enumerate(height) if h < 1]
     rich = [k for k, h in enumerate(height) if h >= 1]

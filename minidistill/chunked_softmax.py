@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from minidistill.batches import IGNORE
+from minidistill.fast_product import product
 
-CHUNK = 8192
-"""Classes looked at together: enough for fast products, and N x 8,192 logits at a time."""
+CHUNK = 4096
+"""Classes looked at together: enough for fast products, and N x 4,096 logits at a time."""
 
 
 def chunked_cross_entropy(
@@ -103,9 +104,9 @@ class _ChunkedCosts(torch.autograd.Function):
             d.scatter_add_(1, place, -inside[:, None].to(d.dtype))
             d = d.mul_(scale[:, None])
             low, end = d.to(h.dtype), start + d.size(1)
-            to_hidden += low @ weight[start:end].to(h.dtype)
+            to_hidden += product(low, weight[start:end].to(h.dtype).T)
             if to_weight is not None:
-                to_weight[start:end] = low.T @ h
+                to_weight[start:end] = product(low.T, h.T)
             if to_bias is not None:
                 to_bias[start:end] = d.sum(0)
         return to_hidden.to(ctx.kind), to_weight, to_bias, None, None
@@ -114,7 +115,7 @@ class _ChunkedCosts(torch.autograd.Function):
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, start: int, chunk: int) -> Tensor:
     """Logits of one chunk of classes, at least in float32: (N, chunk)."""
     rows = weight[start : start + chunk].to(hidden.dtype)
-    logits = hidden @ rows.T
+    logits = product(hidden, rows)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return logits if bias is None else logits.add_(bias[start : start + chunk])
 

@@ -21,7 +21,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     Where float32 products were allowed to be rougher (`set_float32_matmul_precision`), and on
     every other device and precision, it is `a @ b.T`.
     """
-    if not _by_convolution(a):
+    if not (_by_convolution(a) and a.numel() and b.numel()):
         return a @ b.T
     if a.stride(0) == 1:  # a transposed table is an image of K channels as it lies
         return F.conv1d(a.T[None], b[:, :, None])[0].T

@@ -96,7 +96,7 @@ class Sampler(nn.Module):
             ValueError: S below 1, or larger than the vocabulary.
         """
         V, device = self.vocab_size, self._here.device
-        if not isinstance(samples, int) or not 1 <= samples <= V:
+        if type(samples) is not int or not 1 <= samples <= V:
             raise ValueError(
                 f"samples is {samples!r}: it must be a whole number from 1 to the vocabulary's "
                 f"{V} classes, for no class is drawn twice"
@@ -109,7 +109,8 @@ class Sampler(nn.Module):
         waits = torch.empty(len(drawn), device=device, dtype=_exact(device))
         arrivals = waits.exponential_(generator=generator).cumsum(0)
         ids, filled, end = first_different(drawn, samples)
-        time = arrivals[end.clamp(max=len(drawn) - 1)]
+        # arrivals[end] would fetch `end` as a Python number, and a GPU has to wait for that.
+        time = arrivals.gather(0, end.clamp(max=len(drawn) - 1)[None])[0]
         expected = self.log_expected_count(ids, time)
         return Negatives(ids, expected.masked_fill(~filled, math.inf), time)
 

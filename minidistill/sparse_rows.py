@@ -84,6 +84,16 @@ class RowAdagrad(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], lr: float = 0.1, eps: float = 1e-10) -> None:
         super().__init__(params, {"lr": _above_zero(lr), "eps": eps})
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take what `state_dict` gave; the sums keep their type, whatever that of their table."""
+        super().load_state_dict(state_dict)  # which gives all state the type of its parameter
+        numbers = [n for group in state_dict["param_groups"] for n in group["params"]]
+        tables = [p for group in self.param_groups for p in group["params"]]
+        for n, p in zip(numbers, tables, strict=True):
+            if n in state_dict["state"]:
+                sums = state_dict["state"][n]["sum"]
+                self.state[p]["sum"] = sums.to(p.device, _at_least_single(p), copy=True)
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """Move the rows that have a gradient."""
@@ -119,7 +129,7 @@ def _move_rows(
     weight: Tensor, sums: Tensor, rows: Tensor, g: Tensor, lr: float, eps: float
 ) -> None:
     """In place; what stands in `g` for a row that stood before is 0, and so moves nothing."""
-    wide = g.reshape(len(rows), -1)  # (n, d)
+    wide = g[:, None].flatten(1)  # (n, d), d = 1 where the rows are numbers
     sums.index_add_(0, rows, wide.to(sums.dtype).square().mean(1))
     size = sums.index_select(0, rows).sqrt() + eps  # (n,)
     change = wide * (-lr / size)[:, None]
@@ -195,7 +205,7 @@ class Together:
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """As of one optimiser whose parameters are numbered through."""
+        """All states, numbered through; groups as each optimiser numbers its own."""
         state, groups, base = {}, [], 0
         for optimizer in self.optimizers:
             part = optimizer.state_dict()
