@@ -108,9 +108,9 @@ def full(task: Task, cost: Callable[..., Tensor]) -> Step:
     return step
 
 
-def adaptive(task: Task) -> Step:
-    """PyTorch's adaptive softmax, clusters at V / 20, V / 5 and V / 2."""
-    cutoffs = [task.V // 20, task.V // 5, task.V // 2]
+def adaptive(task: Task, parts: tuple[int, ...]) -> Step:
+    """PyTorch's adaptive softmax, clusters that begin at these parts of V."""
+    cutoffs = [task.V // part for part in parts]
     head = nn.AdaptiveLogSoftmaxWithLoss(task.size, task.V, cutoffs).to(task.device)
     adam = torch.optim.Adam(head.parameters(), RATE, fused=True)
 
@@ -141,7 +141,8 @@ ARMS: dict[str, Callable[[Task], Step]] = {
     "autograd, SparseAdam": plain,
     "full": lambda task: full(task, cross_entropy),
     "full, in chunks": lambda task: full(task, chunked_cross_entropy),
-    "adaptive": adaptive,
+    "adaptive": lambda task: adaptive(task, (15, 5)),
+    "adaptive, small head": lambda task: adaptive(task, (20, 5, 2)),
     "cut cross-entropy": lambda task: full(task, cut_cross_entropy),
 }
 

@@ -30,7 +30,7 @@ from minidistill import evaluate, fit, load_novel, parameter_count, seeded
 from minidistill.batches import ContinuousBatches
 from minidistill.checkpoints import write_text
 from minidistill.language_model import LanguageModel
-from minidistill.large_vocabulary import ChunkedSoftmax, SampledSoftmax
+from minidistill.large_vocabulary import ChunkedSoftmax, SampledSoftmax, start_from_counts
 from minidistill.recurrent import LSTM
 from minidistill.training import Recipe
 from minidistill.vocabulary import ChineseWordVocabulary, Vocabulary, WordVocabulary
@@ -58,10 +58,13 @@ def losses(vocabulary: Vocabulary, samples: int) -> dict[str, Any]:
     }
 
 
-def writer(vocab_size: int, seed: int) -> LanguageModel:
-    """An untrained model."""
+def writer(vocabulary: Vocabulary, seed: int) -> LanguageModel:
+    """A model that has learned nothing yet but how often each word stands in the text."""
     with seeded(seed):
-        return LanguageModel(vocab_size, SIZE, LSTM(SIZE, SIZE, engine="torch"), 0.3, tied=True)
+        layer = LSTM(SIZE, SIZE, engine="torch")
+        model = LanguageModel(len(vocabulary), SIZE, layer, 0.3, tied=True)
+    start_from_counts(model, vocabulary.counts)
+    return model
 
 
 def texts(novel: str) -> tuple[Vocabulary, dict[str, Tensor]]:
@@ -72,9 +75,11 @@ def texts(novel: str) -> tuple[Vocabulary, dict[str, Tensor]]:
     return vocabulary, {name: torch.tensor(vocabulary.encode(t)) for name, t in parts.items()}
 
 
-def train(loss: Any, ids: dict[str, Tensor], V: int, seed: int, steps: int, rate: float) -> dict:
+def train(
+    loss: Any, ids: dict[str, Tensor], vocabulary: Vocabulary, seed: int, steps: int, rate: float
+) -> dict:
     """One run of one arm."""
-    model = writer(V, seed)
+    model = writer(vocabulary, seed)
     batches = ContinuousBatches(ids["train"], BATCH, LENGTH)
     held = {k: ContinuousBatches(ids[k], BATCH, LENGTH) for k in ("validation", "test")}
     recipe = Recipe(steps, rate, validate_every=max(1, steps // 4), seed=seed)
@@ -91,7 +96,9 @@ def train(loss: Any, ids: dict[str, Tensor], V: int, seed: int, steps: int, rate
     }
 
 
-def step_times(made: dict[str, Any], ids: dict[str, Tensor], V: int, rounds: int) -> dict:
+def step_times(
+    made: dict[str, Any], ids: dict[str, Tensor], vocabulary: Vocabulary, rounds: int
+) -> dict:
     """Seconds of one training step of each arm, the arms taking turns."""
     batch = next(iter(ContinuousBatches(ids["train"], BATCH, LENGTH).epoch(0)))
 
@@ -101,7 +108,7 @@ def step_times(made: dict[str, Any], ids: dict[str, Tensor], V: int, rounds: int
         def epoch(self, number: int) -> list:
             return [batch]
 
-    models = {name: writer(V, 0) for name in made}
+    models = {name: writer(vocabulary, 0) for name in made}
     seconds: dict[str, list[float]] = {name: [] for name in made}
     for number in range(rounds + 1):
         for name, loss in made.items():
@@ -158,13 +165,13 @@ def main() -> None:
             done = [(r["arm"], r["seed"], r["steps"], r["learning_rate"]) for r in result["runs"]]
             if (arm, seed, options.steps, rate) in done:
                 continue
-            run = {"arm": arm, **train(made[arm], ids, V, seed, options.steps, rate)}
+            run = {"arm": arm, **train(made[arm], ids, vocabulary, seed, options.steps, rate)}
             print(run, flush=True)
             result["runs"].append(run)
             result["summary"] = summary(result["runs"])
             write_text(options.out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     if options.time_only:
-        result["step_seconds"] = step_times(made, ids, V, options.rounds)
+        result["step_seconds"] = step_times(made, ids, vocabulary, options.rounds)
         print(result["step_seconds"])
         write_text(options.out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 

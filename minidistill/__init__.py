@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
     from minidistill.ensemble import Ensemble, mean_log_probabilities
     from minidistill.generation import generate, show, stream, write
     from minidistill.language_model import LanguageModel, parameter_count
-    from minidistill.large_vocabulary import ChunkedSoftmax, SampledSoftmax
+    from minidistill.large_vocabulary import ChunkedSoftmax, SampledSoftmax, start_from_counts
     from minidistill.matching import Match
     from minidistill.metrics import (
         bits_per_character,
@@ -228,6 +228,7 @@ __all__ = [
     "shift_targets",
     "show",
     "soft_target_loss",
+    "start_from_counts",
     "stream",
     "taught_pairs",
     "taught_text",
@@ -258,7 +259,7 @@ _HOMES = {
     "ensemble": "Ensemble mean_log_probabilities",
     "generation": "generate show stream write",
     "language_model": "LanguageModel parameter_count",
-    "large_vocabulary": "ChunkedSoftmax SampledSoftmax",
+    "large_vocabulary": "ChunkedSoftmax SampledSoftmax start_from_counts",
     "matching": "Match",
     "metrics": "bits_per_character distinct longest_copied perplexity repetition self_bleu",
     "ngram": "NGram",

@@ -26,7 +26,7 @@ class AdaptiveReadout(nn.Module):
 
     Args:
         hidden_size: H. vocab_size: V, ids in the order of frequency.
-        cutoffs: where clusters begin; None: at V / 20, V / 5 and V / 2.
+        cutoffs: where clusters begin; None: at V / 15 and V / 5.
 
     Shapes:
         forward(hidden (..., H)) returns ln p (..., V), which serve as logits.
@@ -47,7 +47,7 @@ class AdaptiveReadout(nn.Module):
     ) -> None:
         super().__init__()
         if cutoffs is None:
-            cutoffs = sorted({max(1, vocab_size // part) for part in (20, 5, 2)})
+            cutoffs = sorted({max(1, vocab_size // part) for part in (15, 5)})
         try:
             self.adaptive = nn.AdaptiveLogSoftmaxWithLoss(
                 hidden_size, vocab_size, list(cutoffs), div_value, head_bias=True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,13 @@ from minidistill.distilling import read
 from minidistill.language_model import State
 from minidistill.readout import hidden_states, sparse_embeddings, tables_of
 from minidistill.sampled_softmax import sampled_softmax_loss
-from minidistill.samplers import LogUniformSampler, Sampler, UniformSampler, UnigramSampler
+from minidistill.samplers import (
+    LogUniformSampler,
+    Sampler,
+    UniformSampler,
+    UnigramSampler,
+    check_counts,
+)
 from minidistill.sparse_rows import LazyAdam, RowAdagrad, Together
 from minidistill.vocabulary_base import Vocabulary
 
@@ -200,10 +206,36 @@ class SampledSoftmax:
         return json.dumps([*sampler, *settings])
 
 
+def start_from_counts(model: nn.Module, counts: Sequence[int]) -> None:
+    """Set the read-out's bias to ln of each token's share of the text: training starts there.
+
+    c_k = ln(max(count_k, 1) / sum of counts)
+
+    An untrained model finds all words alike. The full softmax pushes every rare word down in
+    every step; a sampled one pushes only those that it draws, and a rare word of 40,000 waits
+    long for its turn. With this bias the first probabilities are those of the unigrams, and
+    nothing has to be pushed down that far.
+
+    Raises:
+        ValueError: no linear read-out, no bias, or counts that are not one a token.
+
+    Taught in solutions/08_sampled_softmax.ipynb.
+    """
+    with hidden_states(model) as readout:
+        bias = readout.bias
+    if bias is None:
+        raise ValueError("the read-out has no bias to start from: nn.Linear(H, V, bias=True)")
+    check_counts(counts, len(bias))
+    share = torch.as_tensor(counts, dtype=torch.float64).clamp(min=1.0)
+    with torch.no_grad():
+        bias.copy_((share / share.sum()).log())
+
+
 __all__ = [
     "ChunkedSoftmax",
     "Rows",
     "SampledSoftmax",
     "hidden_states",
     "sparse_embeddings",
+    "start_from_counts",
 ]
