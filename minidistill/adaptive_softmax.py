@@ -48,6 +48,9 @@ class AdaptiveReadout(nn.Module):
         super().__init__()
         if cutoffs is None:
             cutoffs = sorted({max(1, vocab_size // part) for part in (15, 5)})
+        # Narrower still, the vectors of the last cluster would have no numbers at all.
+        narrowest = hidden_size ** (1 / max(1, len(cutoffs))) * (1 - 1e-9)
+        div_value = min(div_value, narrowest)
         try:
             self.adaptive = nn.AdaptiveLogSoftmaxWithLoss(
                 hidden_size, vocab_size, list(cutoffs), div_value, head_bias=True
@@ -92,7 +95,8 @@ class AdaptiveSoftmax:
                 "this model's read-out has no clusters: model.readout = AdaptiveReadout(H, V)"
             )
         with torch.autocast(hidden.device.type, enabled=False):
-            value = real.cost(hidden.float(), targets)
+            exact = torch.promote_types(hidden.dtype, torch.float32)
+            value = real.cost(hidden.to(exact), targets)
         return value, int((targets != IGNORE).sum()), state
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from minidistill.batches import IGNORE
 from minidistill.fast_product import product
@@ -72,6 +71,19 @@ def check_targets(targets: Tensor, vocab_size: int) -> None:
         )
 
 
+def refuse_second_derivative() -> None:
+    """Raise RuntimeError in a backward pass that is itself to be differentiated.
+
+    torch's `once_differentiable` does not: where the loss's own gradient is a constant, as that
+    of a loss is, it takes the first derivative for a constant too, and a penalty on it is lost.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "this loss has no second derivative: leave create_graph=True out, or use the logits "
+            "and torch's cross_entropy"
+        )
+
+
 class _ChunkedCosts(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -90,8 +102,8 @@ class _ChunkedCosts(torch.autograd.Function):
         return normaliser - own
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
         h, weight, bias, targets, normaliser = ctx.saved_tensors
         to_hidden = torch.zeros_like(h, dtype=normaliser.dtype)
         to_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None

@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from minidistill.batches import IGNORE
-from minidistill.chunked_softmax import check_targets
+from minidistill.chunked_softmax import check_targets, refuse_second_derivative
 from minidistill.fast_product import product
 from minidistill.samplers import (
     LogUniformSampler,
@@ -85,11 +84,10 @@ def sampled_softmax_loss(
         of_target = sampler.log_expected_count(places, negatives.time)
     elif correction == "none":
         of_drawn = torch.where(of_drawn == math.inf, of_drawn, 0.0)  # what is empty stays so
-    each = real / real.sum().clamp(min=1)
     costs = _Costs.apply(
         hidden, weight, bias, places, negatives.ids, of_target, of_drawn, remove_hits, sparse
     )
-    return (costs * each).sum()
+    return (costs * real).sum() / real.sum().clamp(min=1)
 
 
 def sampled_logits(
@@ -182,8 +180,8 @@ class _Costs(torch.autograd.Function):
         return total.log() + top - a
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
         h, w_t, w, targets, drawn, p, p_t, total = ctx.saved_tensors
         to_target = (p_t / total - 1) * scale  # dL/da, (N,)
         scale = scale / total  # dL/db is p times this, (N, S)
