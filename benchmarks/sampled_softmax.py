@@ -1,12 +1,13 @@
 """What a training step of an output layer costs as the vocabulary grows, beside its peers.
 
     python benchmarks/sampled_softmax.py [--tensorflow PYTHON] [--sizes 10000 50000 ...]
-        [--precisions highest medium] [--rounds 9] [--out FILE]
+        [--precisions highest medium] [--peers tensorflow ...] [--rounds 9] [--out FILE]
 
 A step is forward, backward and optimiser, d = 256, N = 1,024 tokens, S = 1,024 classes drawn.
-Every arm lives in a process of its own and steps in turns with the others (A B C A B C); figures
-are medians over the rounds, and memory is the peak of the process above what it held before it
-made its first table. `--tensorflow` names a Python that has tensorflow-cpu.
+Every peer lives in a process of its own and steps in turns with ours (A B A B); figures are
+medians, "over ours" is over what ours took beside this very peer, and memory is the peak of the
+process above what it held before it made its first table. `--tensorflow` names a Python that has
+tensorflow-cpu.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from minidistill.checkpoints import write_text
 
 HERE = Path(__file__).parent
 N, S, SIZE = 1024, 1024, 256
-QUICK = ["ours", "ours, lazy Adam", "autograd, SparseAdam", "adaptive", "adaptive, small head"]
+QUICK = ["ours, lazy Adam", "autograd, SparseAdam", "adaptive", "adaptive, small head"]
 LARGEST_TABLE = 400_000  # above it the N x V logits of the plain full softmax need over 10 GB
 
 
@@ -62,38 +63,49 @@ class Arm:
         }
 
 
-def arms(V: int, precision: str, device: str, tensorflow: str | None) -> list[Arm]:
-    """Every arm that can run at this size."""
+def commands(V: int, precision: str, device: str, tensorflow: str | None) -> dict[str, list[str]]:
+    """How to start every peer that can run at this size, and ours."""
     sizes = [str(n) for n in (V, N, S, SIZE)]
-    names = [*QUICK, "full, in chunks"]
-    if device == "cuda":
-        names += ["full"] if V <= 2 * LARGEST_TABLE else []
-        names += ["cut cross-entropy"] if _has("cut_cross_entropy") else []
-    elif V <= LARGEST_TABLE:
+    names = ["ours", *QUICK, "full, in chunks", "full, 128 tokens at a time"]
+    largest = LARGEST_TABLE * (2 if device == "cuda" else 1)
+    if largest >= V:
         names.append("full")
+    if device == "cuda" and _has("cut_cross_entropy"):
+        names.append("cut cross-entropy")
     script = [sys.executable, str(HERE / "sampled_softmax_steps.py")]
-    found = [
-        Arm(name, [*script, name, *sizes, precision, device], 5 if name in QUICK else 1)
-        for name in names
-    ]
+    found = {name: [*script, name, *sizes, precision, device] for name in names}
     if tensorflow and device == "cpu":
         other = [tensorflow, str(HERE / "sampled_softmax_tensorflow.py")]
-        found += [Arm(k, [*other, k, *sizes], 5) for k in ("tensorflow", "tensorflow, Keras")]
+        found |= {name: [*other, name, *sizes] for name in ("tensorflow", "tensorflow, Keras")}
     return found
 
 
-def measure(V: int, precision: str, device: str, tensorflow: str | None, rounds: int) -> dict:
-    """All arms in turns; each arm's figures, and its time and memory over ours."""
-    found = arms(V, precision, device, tensorflow)
+def beside_ours(name: str, command: list[str], ours: list[str], rounds: int) -> dict[str, Any]:
+    """A peer and ours in turns, A B A B; what the peer took, and that over what ours took."""
+    slow = name.startswith(("full", "adaptive"))
+    pair = Arm("ours", ours, 5), Arm(name, command, 1 if slow else 5)
     for number in range(rounds + 1):
-        for arm in found:
-            if arm.steps > 1 or number <= 3 or arm.seconds[0] < 2:  # slow ones: 3 are enough
-                arm.round(keep=number > 0)
-    table = {arm.name: arm.end() for arm in found}
-    for row in table.values():
-        row["time over ours"] = round(row["ms"] / table["ours"]["ms"], 2)
-        row["memory over ours"] = round(row["mb"] / table["ours"]["mb"], 2)
-    return {"vocabulary": V, "precision": precision, "arms": table}
+        for arm in pair:
+            arm.round(keep=number > 0)
+        if number >= 3 and pair[1].seconds[0] > 1:  # where a step takes seconds, three are enough
+            break
+    mine, row = (arm.end() for arm in pair)
+    row["ours"] = mine
+    row["time over ours"] = round(row["ms"] / mine["ms"], 2)
+    row["memory over ours"] = round(row["mb"] / mine["mb"], 2)
+    return row
+
+
+def measure(V: int, precision: str, device: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Every peer beside ours; and ours, the median of what it took beside each."""
+    found, rounds = commands(V, precision, device, options.tensorflow), options.rounds
+    ours = found.pop("ours")
+    if options.peers:
+        found = {name: found[name] for name in options.peers if name in found}
+    table = {name: beside_ours(name, c, ours, rounds) for name, c in found.items()}
+    beside = [row["ours"] for row in table.values()]
+    mine = {key: round(statistics.median(row[key] for row in beside), 2) for key in ("ms", "mb")}
+    return {"vocabulary": V, "precision": precision, "arms": {"ours": mine} | table}
 
 
 def _has(module: str) -> bool:
@@ -110,6 +122,7 @@ def main() -> None:
     parser.add_argument("--tensorflow", help="a Python with tensorflow-cpu")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10**4, 50_000, 250_000, 10**6])
     parser.add_argument("--precisions", nargs="*", default=["highest", "medium"])
+    parser.add_argument("--peers", nargs="*", help="some of the peers; all where it is not given")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -117,6 +130,7 @@ def main() -> None:
     gpu = Path("benchmarks/results/sampled_softmax_gpu.json")
     cpu = Path("data/measured/sampled_softmax.json")  # chapter 08 shows it
     out = options.out or (cpu if device.type == "cpu" else gpu)
+    before = json.loads(out.read_text("utf-8"))["tables"] if options.peers and out.exists() else []
     result: dict[str, Any] = {
         "machine": machine(device),
         "seed": 0,
@@ -124,11 +138,11 @@ def main() -> None:
         "samples": S,
         "size": SIZE,
         "rounds": options.rounds,
-        "tables": [],
+        "tables": before,
     }
     for precision in options.precisions:
         for V in options.sizes:
-            table = measure(V, precision, device.type, options.tensorflow, options.rounds)
+            table = measure(V, precision, device.type, options)
             result["tables"].append(table)
             print(V, precision, "torch", torch.__version__)
             for name, row in table["arms"].items():

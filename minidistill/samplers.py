@@ -143,7 +143,7 @@ def first_different(drawn: Tensor, samples: int) -> tuple[Tensor, Tensor, Tensor
     """
     order, place = drawn.sort(stable=True)
     when = place.masked_fill(~starts(order), len(drawn))  # where a number came the first time
-    end = when.sort().values[samples]
+    end = when.kthvalue(samples + 1).values
     kept = when < end
     slot = (kept.cumsum(0) - 1).masked_fill(~kept, samples)  # one slot more, for what is left out
     ids = torch.zeros(samples + 1, dtype=drawn.dtype, device=drawn.device)

@@ -12,9 +12,10 @@ from minidistill.course.diagnosis import compare, expect_no_memory
 from minidistill.course.exercise import Wrong, expect
 from minidistill.course.exercises.ch02_shared import keeps_type
 from minidistill.course.exercises.ch08_adagrad_mistakes import MISTAKES, NO_EPS, PAIRS
+from minidistill.course.exercises.ch08_more import ADAGRAD
 from minidistill.sparse_rows import row_adagrad
 
-_KNOWN = (*MISTAKES, *PAIRS)
+_KNOWN = (*MISTAKES, *ADAGRAD, *PAIRS)
 _WHAT = "(the new weight, the new sums)"
 
 
@@ -55,10 +56,24 @@ def _case(answer: Answer, *args: Any, tolerance: float = 1e-5) -> None:
         _WHAT,
         mistakes=_KNOWN,
         probes=PROBES,
+        describe=lambda got, want: _idle(got, args),
         tolerance=tolerance,
     )
     keeps_type(got[0], args[0], "the new weight")
     keeps_type(got[1], args[1], "the new sums")
+
+
+def _idle(got: Any, args: tuple[Any, ...]) -> str | None:
+    """What to say where rows that are not named came back changed."""
+    idle = torch.ones(len(args[0]), dtype=torch.bool).index_fill(0, args[2], False)
+    if not isinstance(got, (list, tuple)) or len(got) != 2 or not bool(idle.any()):
+        return None
+    for new, old, name in zip(got, args[:2], ("weights", "sums"), strict=True):
+        if not isinstance(new, Tensor) or new.shape != old.shape:
+            return None
+        if not torch.equal(new[idle], old[idle]):
+            return f"the {name} of rows that are not named change: these rows stay as they are"
+    return None
 
 
 def by_hand(answer: Answer, rng: torch.Generator) -> None:

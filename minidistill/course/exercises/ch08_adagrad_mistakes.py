@@ -205,7 +205,7 @@ FAULTS: tuple[Fault, ...] = (
         {"size": lambda sums, eps: sums.clamp(min=eps).sqrt()},
     ),
     (
-        "eps is 1e-10 whatever is handed in",
+        "eps is 1e-10 whatever is handed in, or left out: it is an argument, sqrt(sums) + eps",
         {"size": lambda sums, eps: sums.sqrt() + 1e-10},
     ),
     (NO_EPS, {"size": lambda sums, eps: sums.sqrt()}),

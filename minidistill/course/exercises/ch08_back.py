@@ -11,17 +11,22 @@ from torch import Tensor
 
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare, expect_no_memory
-from minidistill.course.exercise import Wrong, expect
+from minidistill.course.exercise import Wrong, agrees, expect
 from minidistill.course.exercises import ch08_logits
 from minidistill.course.exercises.ch02_shared import keeps_type
 from minidistill.course.exercises.ch08_back_form import form
 from minidistill.course.exercises.ch08_back_mistakes import MISTAKES, PAIRS, seen
+from minidistill.course.exercises.ch08_more import BACK
 from minidistill.course.exercises.ch09_shared import strange
 from minidistill.sampled_softmax import sampled_backward, sampled_logits
 
 _WHAT = "(the gradient of hidden, the gradient of the weight)"
 _OVERFLOW = (
     "exp of a large logit overflows, or all of a row are 0: softmax(1) takes the largest out first"
+)
+_ROWS = (
+    "a number is taken out of all tokens' logits together: where a token's own are lower by 1,000, "
+    "e to all of them is 0. Each token has its own largest, amax(1); softmax(1) takes that one"
 )
 _REMOVED = (
     "where a target was drawn too its logit there is -inf, and it spoils the gradient: e^(-inf) is "
@@ -51,7 +56,7 @@ def _seen(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: seen(function(*args), args)
 
 
-_KNOWN = tuple((sentence, _seen(mistaken)) for sentence, mistaken in (*MISTAKES, *PAIRS))
+_KNOWN = tuple((sentence, _seen(mistaken)) for sentence, mistaken in (*MISTAKES, *BACK, *PAIRS))
 
 
 def _case(answer: Answer, *args: Tensor, tolerance: float = 1e-5) -> None:
@@ -144,16 +149,27 @@ def empty_slots(answer: Answer, rng: torch.Generator) -> None:
 
 
 def extreme(answer: Answer, rng: torch.Generator) -> None:
-    """logits of 30,000 and of -30,000, and a model that is sure of its target."""
+    """logits of 30,000 and of -30,000, tokens 1,000 apart, and a model sure of its target."""
     hidden, weight, targets, drawn, logits = _inputs(rng, 5, 3, 23, 7)
     for shift in (3e4, -3e4):
         args = (hidden, weight, targets, drawn, logits + shift)
         _whole(answer, args, _OVERFLOW)
         _case(answer, *args)
+    apart = torch.arange(5.0, dtype=logits.dtype)[:, None] * 1000
+    args = (hidden, weight, targets, drawn, logits + apart)
+    if strange(answer(*args)[0]) or _cut_rows(answer(*args)[0], weight, targets):
+        raise Wrong(_ROWS)
+    _case(answer, *args)
     for more in (50.0, -50.0):
         sure = logits.clone()
         sure[:, 0] += more
         _case(answer, hidden, weight, targets, drawn, sure)
+
+
+def _cut_rows(to_hidden: Any, weight: Tensor, targets: Tensor) -> bool:
+    """Whether the lowest tokens' softmax came out as 0 everywhere, so that only the 1 is left."""
+    alone = -weight[targets][:-1] / len(targets)
+    return isinstance(to_hidden, Tensor) and agrees(to_hidden[:-1], alone)
 
 
 def precise(answer: Answer, rng: torch.Generator) -> None:

@@ -31,6 +31,18 @@ _FOREVER = (
     "infinite: infinity minus infinity, infinity over infinity and infinity times 0 are NaN, but "
     "e^(-inf) is 0"
 )
+_CAPPED = (
+    "time is inf, by which even a class with p = {:.0e} has come, ln Q = 0, and the result is "
+    "{:.5g}: no large number may stand in for infinity, and time has no highest value"
+)
+_BELOW_1 = (
+    "time is inf, and the result is {:.5g} where ln 1 = 0 is expected: Q may be 1, so it has no "
+    "highest value below that, and nothing is to be added to it"
+)
+_LIMITED = (
+    "where p is {:.0e} and time 1e13 the result is {:.5g}, expected {:.5g}: neither p nor time has "
+    "a lowest or a highest value here, so nothing is to be clamped"
+)
 _OVERFLOW = (
     "where p t is {:.0f} the result is {:.5g}, expected 0: e^(p t) is more than the computer "
     "holds. e^(-p t) is 0 there, and nothing is lost"
@@ -122,6 +134,18 @@ def forever(answer: Answer, rng: torch.Generator) -> None:
             if isinstance(got, Tensor) and not bool(got.isfinite().all()):
                 raise Wrong(_FOREVER)
             _case(answer, some, time)
+            if not agrees(got, torch.zeros_like(some), 1e-9):
+                raise Wrong(_BELOW_1.format(float(got[0])))
+            _rare_forever(answer, some.new_tensor([1e-3, 1e-12, 0.2, 1e-6]), time)
+
+
+def _rare_forever(answer: Answer, p: Tensor, time: Any) -> None:
+    """Wrong, in words, where a number that is merely large stands for an infinite time."""
+    got = answer(p, time)
+    whole = isinstance(got, Tensor) and got.shape == p.shape and bool(got.isfinite().all())
+    if whole and not agrees(got, torch.zeros_like(p)):
+        raise Wrong(_CAPPED.format(float(p[1]), float(got[1])))
+    _case(answer, p, time)
 
 
 def long_times(answer: Answer, rng: torch.Generator) -> None:
@@ -133,6 +157,12 @@ def long_times(answer: Answer, rng: torch.Generator) -> None:
             place = int((~got.isfinite()).nonzero()[0])
             raise Wrong(_OVERFLOW.format(float(p[place] * 3e4), float(got[place])))
         _case(answer, some, 3e4)
+        some = some.new_tensor([1e-3, 1e-12, 0.2, 1e-6])
+        got, want = answer(some, 1e13), log_expected_count(some, 1e13)
+        whole = isinstance(got, Tensor) and got.shape == some.shape and bool(got.isfinite().all())
+        if whole and not agrees(got, want):
+            raise Wrong(_LIMITED.format(float(some[1]), float(got[1]), float(want[1])))
+        _case(answer, some, 1e13)
 
 
 def rare(answer: Answer, rng: torch.Generator) -> None:

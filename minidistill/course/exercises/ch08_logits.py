@@ -14,9 +14,10 @@ from minidistill.course.diagnosis import compare, expect_no_memory
 from minidistill.course.exercise import Wrong, agrees, expect
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type
 from minidistill.course.exercises.ch08_logits_mistakes import MISTAKES, PAIRS, build, left_out, seen
+from minidistill.course.exercises.ch08_more import LOGITS, detached
 from minidistill.sampled_softmax import sampled_logits
 
-_KNOWN = (*MISTAKES, *PAIRS)
+_KNOWN = (*MISTAKES, *LOGITS, *PAIRS)
 _WHAT = "the logits"
 _NAMES = ("hidden", "the weight", "the bias")
 
@@ -182,7 +183,7 @@ def gradients(answer: Answer, rng: torch.Generator) -> None:
     args = inputs(rng, 5, 3, 23, 7, hits=False)
     got = answer.gradients(*args, wrt=(0, 1, 2))["inputs"]
     want = reference_answer(sampled_logits).gradients(*args, wrt=(0, 1, 2))["inputs"]
-    expect_gradients(got, want, _NAMES)
+    expect_gradients(got, want, _NAMES, detached(args))
     hits = inputs(rng, 5, 3, 23, 7)
     for found, name in zip(answer.gradients(*hits, wrt=(0, 1, 2))["inputs"], _NAMES, strict=True):
         if bool(found.isnan().any()):
