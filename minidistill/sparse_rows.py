@@ -130,9 +130,10 @@ def _move_rows(
 ) -> None:
     """In place; what stands in `g` for a row that stood before is 0, and so moves nothing."""
     wide = g[:, None].flatten(1)  # (n, d), d = 1 where the rows are numbers
-    sums.index_add_(0, rows, wide.to(sums.dtype).square().mean(1))
-    size = sums.index_select(0, rows).sqrt() + eps  # (n,)
-    change = wide * (-lr / size)[:, None]
+    size = torch.linalg.vector_norm(wide.to(sums.dtype), dim=1)
+    sums.index_add_(0, rows, size.square_().div_(wide.size(1)))
+    size = sums.index_select(0, rows).sqrt_().add_(eps)  # (n,)
+    change = wide * size.reciprocal_().mul_(-lr)[:, None]
     weight.index_add_(0, rows, change.to(weight.dtype).view_as(g))
 
 
