@@ -84,14 +84,19 @@ def refuse_second_derivative() -> None:
         )
 
 
+def product_dtype(hidden: Tensor) -> torch.dtype:
+    """In what precision products with these hidden states are made: autocast's, or their own."""
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+
+
 class _ChunkedCosts(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, chunk: int
     ) -> Tensor:
-        kind = hidden.device.type
-        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-        with torch.autocast(kind, enabled=False):
+        low = product_dtype(hidden)
+        with torch.autocast(hidden.device.type, enabled=False):
             h = hidden.to(low)
             normaliser = log_normaliser(h, weight, bias, chunk)
             own = (h * weight[targets].to(low)).sum(-1, dtype=normaliser.dtype)

@@ -30,6 +30,7 @@ from minidistill.samplers import (
     check_counts,
 )
 from minidistill.sparse_rows import LazyAdam, RowAdagrad, Together
+from minidistill.training import adamw
 from minidistill.vocabulary_base import Vocabulary
 
 
@@ -94,7 +95,7 @@ class ChunkedSoftmax:
     def optimizer(self, model: nn.Module, lr: float, weight_decay: float) -> Any:
         """What `fit` steps with."""
         if self.rows is None:
-            return torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
+            return adamw(model, lr, weight_decay)
         return self.rows.of(model, lr, weight_decay)
 
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from minidistill.batches import IGNORE
-from minidistill.chunked_softmax import check_targets, refuse_second_derivative
+from minidistill.chunked_softmax import check_targets, product_dtype, refuse_second_derivative
 from minidistill.fast_product import product
 from minidistill.samplers import (
     LogUniformSampler,
@@ -158,7 +158,7 @@ class _Costs(torch.autograd.Function):
         remove_hits: bool,
         sparse: bool,
     ) -> Tensor:
-        kind = _precision(hidden)
+        kind = product_dtype(hidden)
         exact = torch.promote_types(kind, torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
             w_t, w = weight.index_select(0, targets), weight.index_select(0, drawn)
@@ -220,11 +220,6 @@ def _gradient(rows: Tensor, values: Tensor, shape: torch.Size, sparse: bool) -> 
     if sparse:
         return rows_gradient(rows, values, shape)
     return values.new_zeros(shape).index_add_(0, rows, values)
-
-
-def _precision(hidden: Tensor) -> torch.dtype:
-    kind = hidden.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
 def _check(

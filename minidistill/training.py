@@ -210,7 +210,7 @@ def fit(
     Taught in solutions/02_rnn_from_scratch.ipynb.
     """
     recipe = recipe or Recipe()
-    make = getattr(loss, "optimizer", _adamw)
+    make = getattr(loss, "optimizer", adamw)
     optimizer = make(model, recipe.learning_rate, recipe.weight_decay)
     run = RunState(model, optimizer, dataclasses.asdict(recipe), batches, checkpoint, loss)
     history = History(**run.resume(dataclasses.asdict(History())))
@@ -231,7 +231,8 @@ def fit(
     return history
 
 
-def _adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    """The optimiser of all of a model, where the loss does not bring one of its own."""
     return torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
 
 

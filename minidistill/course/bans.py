@@ -105,6 +105,19 @@ class _Operations(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+AUTOGRAD = (
+    "torch.autograd.grad",
+    "torch.autograd.backward",
+    "torch._tensor.Tensor.backward",
+    "torch.autograd.functional",
+    "torch.autograd.forward_ad",
+    "torch._functorch.eager_transforms",
+    "torch._functorch.apis.grad",
+    "torch._functorch.apis.grad_and_value",
+    "run_backward",
+)
+"""What works gradients out by itself: for exercises in which they are worked out by hand."""
+
 _MACHINERY = ("minidistill.course.answer", "minidistill.course.bans", "minidistill.__getattr__")
 """What runs around the answer while it is watched."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minidistill.course.bans import AUTOGRAD
 from minidistill.course.exercise import Exercise
 from minidistill.course.exercises import ch02_backward as backward
 from minidistill.course.exercises import ch02_clipping as clipping
@@ -104,15 +105,7 @@ EXERCISES = (
         ),
         bans=(
             *_READY_MADE,
-            "torch.autograd.grad",
-            "torch.autograd.backward",
-            "torch._tensor.Tensor.backward",
-            "torch.autograd.functional",
-            "torch.autograd.forward_ad",
-            "torch._functorch.eager_transforms",
-            "torch._functorch.apis.grad",
-            "torch._functorch.apis.grad_and_value",
-            "run_backward",
+            *AUTOGRAD,
         ),
         why_banned="the exercise is to work the gradients out by hand",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minidistill.convolution import causal_convolution
+from minidistill.course.bans import AUTOGRAD
 from minidistill.course.exercise import Exercise
 from minidistill.course.exercises import ch03_backward as backward
 from minidistill.course.exercises import ch03_convolution as convolution
@@ -25,17 +26,6 @@ _READY_MADE = (
     "thnn_fused_lstm_cell",
     "thnn_fused_gru_cell",
     "mkldnn_rnn_layer",
-)
-_AUTOGRAD = (
-    "torch.autograd.grad",
-    "torch.autograd.backward",
-    "torch._tensor.Tensor.backward",
-    "torch.autograd.functional",
-    "torch.autograd.forward_ad",
-    "torch._functorch.eager_transforms",
-    "torch._functorch.apis.grad",
-    "torch._functorch.apis.grad_and_value",
-    "run_backward",
 )
 
 EXERCISES = (
@@ -128,7 +118,7 @@ EXERCISES = (
             backward.backward_ragged,
             backward.backward_holes,
         ),
-        bans=(*_READY_MADE, *_AUTOGRAD),
+        bans=(*_READY_MADE, *AUTOGRAD),
         why_banned="the exercise is to work the gradients out by hand",
     ),
     Exercise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minidistill.chunked_softmax import log_normaliser
+from minidistill.course.bans import AUTOGRAD
 from minidistill.course.exercise import Exercise
 from minidistill.course.exercises import ch08_adagrad as adagrad
 from minidistill.course.exercises import ch08_back as back
@@ -12,18 +13,6 @@ from minidistill.course.exercises import ch08_normaliser as normaliser
 from minidistill.sampled_softmax import sampled_backward, sampled_logits
 from minidistill.samplers import log_expected_count
 from minidistill.sparse_rows import row_adagrad
-
-_AUTOGRAD = (
-    "torch.autograd.grad",
-    "torch.autograd.backward",
-    "torch._tensor.Tensor.backward",
-    "torch.autograd.functional",
-    "torch.autograd.forward_ad",
-    "torch._functorch.eager_transforms",
-    "torch._functorch.apis.grad",
-    "torch._functorch.apis.grad_and_value",
-    "run_backward",
-)
 
 EXERCISES = (
     Exercise(
@@ -123,7 +112,7 @@ EXERCISES = (
             back.extreme,
             back.precise,
         ),
-        bans=_AUTOGRAD,
+        bans=AUTOGRAD,
         why_banned="the exercise is to work the gradients out by hand",
     ),
     Exercise(
