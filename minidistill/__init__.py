@@ -38,6 +38,16 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         soft_target_loss,
     )
     from minidistill.distilling import PassTargets, SoftTargets, TeacherWarning, distill
+    from minidistill.embedding_plans import EmbeddingPlan, Embeddings, train_embeddings
+    from minidistill.embedding_training import NegativeSampling
+    from minidistill.embeddings import (
+        CBOW,
+        EqualWeights,
+        MeanQueryAttention,
+        PlaceWeights,
+        PositionAttention,
+        SkipGram,
+    )
     from minidistill.ensemble import Ensemble, mean_log_probabilities
     from minidistill.generation import generate, show, stream, write
     from minidistill.language_model import LanguageModel, parameter_count
@@ -51,6 +61,8 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         repetition,
         self_bleu,
     )
+    from minidistill.negative_sampling import negative_sampling_loss
+    from minidistill.neighbours import NeighbourAttention
     from minidistill.ngram import NGram
     from minidistill.novels import Novel, NovelError, catalogue, load_novel
     from minidistill.open_vocabulary import OpenTeacher, Speller, open_vocabulary_bits
@@ -100,15 +112,28 @@ if TYPE_CHECKING:  # editors and type checkers read these; at run time see __get
         BytePairVocabulary,
         CharacterVocabulary,
         ChineseWordVocabulary,
+        PlainChineseVocabulary,
+        PlainWordVocabulary,
         SpacedWordVocabulary,
         Vocabulary,
         WordVocabulary,
     )
+    from minidistill.windows import (
+        WindowBatch,
+        Windows,
+        WordStream,
+        context_windows,
+        keep_probability,
+        word_stream,
+    )
+    from minidistill.word_likeness import Likeness, likeness, read_pairs, spearman
+    from minidistill.word_vectors import WordVectors, principal_components
     from minidistill.writers import load_writer, train_writer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CBOW",
     "GRU",
     "IGNORE",
     "LSTM",
@@ -125,19 +150,26 @@ __all__ = [
     "ContinuousBatches",
     "Decoder",
     "DotAttention",
+    "EmbeddingPlan",
+    "Embeddings",
     "Encoder",
     "Ensemble",
+    "EqualWeights",
     "ExtendedVocabulary",
     "GeneralAttention",
     "History",
     "JoinedPasses",
     "LanguageModel",
     "LazyAdam",
+    "Likeness",
     "LogUniformSampler",
     "Match",
+    "MeanQueryAttention",
     "Memory",
     "NGram",
+    "NegativeSampling",
     "Negatives",
+    "NeighbourAttention",
     "Novel",
     "NovelError",
     "OnPolicy",
@@ -147,7 +179,11 @@ __all__ = [
     "PassTargets",
     "Passes",
     "PieceMap",
+    "PlaceWeights",
+    "PlainChineseVocabulary",
+    "PlainWordVocabulary",
     "PointerSeq2Seq",
+    "PositionAttention",
     "Recipe",
     "RowAdagrad",
     "SampledSoftmax",
@@ -155,6 +191,7 @@ __all__ = [
     "ScaledDotAttention",
     "ScheduledSampling",
     "Seq2Seq",
+    "SkipGram",
     "SoftTargets",
     "SpacedWordVocabulary",
     "Speller",
@@ -163,6 +200,10 @@ __all__ = [
     "UniformSampler",
     "UnigramSampler",
     "Vocabulary",
+    "WindowBatch",
+    "Windows",
+    "WordStream",
+    "WordVectors",
     "WordVocabulary",
     "alignment_accuracy",
     "beam_search",
@@ -171,6 +212,7 @@ __all__ = [
     "chunked_cross_entropy",
     "clip_by_norm",
     "clip_by_value",
+    "context_windows",
     "copy_mixture",
     "data_folder",
     "dialogue",
@@ -186,7 +228,9 @@ __all__ = [
     "forbid",
     "generate",
     "jensen_shannon_loss",
+    "keep_probability",
     "lengths_to_mask",
+    "likeness",
     "load_model",
     "load_novel",
     "load_parallel",
@@ -202,6 +246,7 @@ __all__ = [
     "min_p",
     "must_contain",
     "must_not_contain",
+    "negative_sampling_loss",
     "next_piece",
     "no_repeats",
     "open_vocabulary_bits",
@@ -210,7 +255,9 @@ __all__ = [
     "parameter_count",
     "perplexity",
     "pick_device",
+    "principal_components",
     "quantise",
+    "read_pairs",
     "repetition",
     "repetition_penalty",
     "reverse_kl_loss",
@@ -228,6 +275,7 @@ __all__ = [
     "shift_targets",
     "show",
     "soft_target_loss",
+    "spearman",
     "start_from_counts",
     "stream",
     "taught_pairs",
@@ -236,8 +284,10 @@ __all__ = [
     "token_loss",
     "top_k",
     "top_p",
+    "train_embeddings",
     "train_writer",
     "transduce",
+    "word_stream",
     "write",
     "write_passes",
 ]
@@ -256,12 +306,17 @@ _HOMES = {
     "distillation": "distillation_loss jensen_shannon_loss "
     "logit_loss reverse_kl_loss soft_target_loss",
     "distilling": "PassTargets SoftTargets TeacherWarning distill",
+    "embedding_plans": "EmbeddingPlan Embeddings train_embeddings",
+    "embedding_training": "NegativeSampling",
+    "embeddings": "CBOW EqualWeights MeanQueryAttention PlaceWeights PositionAttention SkipGram",
     "ensemble": "Ensemble mean_log_probabilities",
     "generation": "generate show stream write",
     "language_model": "LanguageModel parameter_count",
     "large_vocabulary": "ChunkedSoftmax SampledSoftmax start_from_counts",
     "matching": "Match",
     "metrics": "bits_per_character distinct longest_copied perplexity repetition self_bleu",
+    "negative_sampling": "negative_sampling_loss",
+    "neighbours": "NeighbourAttention",
     "ngram": "NGram",
     "novels": "Novel NovelError catalogue load_novel",
     "open_vocabulary": "OpenTeacher Speller open_vocabulary_bits",
@@ -286,7 +341,11 @@ _HOMES = {
     "training": "History Recipe TrainingError clip_by_norm clip_by_value evaluate fit",
     "transduction": "transduce",
     "vocabulary": "BytePairVocabulary CharacterVocabulary ChineseWordVocabulary "
-    "SpacedWordVocabulary Vocabulary WordVocabulary",
+    "PlainChineseVocabulary PlainWordVocabulary SpacedWordVocabulary Vocabulary "
+    "WordVocabulary",
+    "windows": "WindowBatch WordStream Windows context_windows keep_probability word_stream",
+    "word_likeness": "Likeness likeness read_pairs spearman",
+    "word_vectors": "WordVectors principal_components",
     "writers": "load_writer train_writer",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -32,6 +32,8 @@ class Encoder(nn.Module):
         vocab_size, embedding_size: V and E of the source.
         recurrent: reads (B, S, E), state, mask; `RNN`, `GRU`, `LSTM` or your own.
         dropout: share of the embedding's entries dropped while training.
+        context: changes the tokens' vectors by those around them, `context(vectors (B, S, E),
+            mask (B, S))`, such as a `NeighbourAttention`; None leaves them.
 
     Shapes:
         forward(tokens (B, S), mask (B, S) bool or None)
@@ -47,13 +49,18 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, vocab_size: int, embedding_size: int, recurrent: nn.Module, dropout: float = 0.0
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        recurrent: nn.Module,
+        dropout: float = 0.0,
+        context: nn.Module | None = None,
     ) -> None:
         super().__init__()
         check_sizes(recurrent, embedding_size, "the encoder's layer")
         self.vocab_size, self.embedding_size = vocab_size, embedding_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
-        self.recurrent = recurrent
+        self.context, self.recurrent = context, recurrent
         self.dropout = nn.Dropout(dropout)
         self.bidirectional = bool(getattr(recurrent, "bidirectional", False))
         self.output_size = recurrent.hidden_size * (1 + self.bidirectional)
@@ -69,6 +76,8 @@ class Encoder(nn.Module):
                 f"{tuple(tokens.shape)}: one True or False per token"
             )
         vectors = vectors.masked_fill(~mask[:, :, None], 0.0)
+        if self.context is not None:
+            vectors = self.context(vectors, mask)
         states, _ = self.recurrent(self.dropout(vectors), None, mask)  # (B, S, D*H)
         states = states.masked_fill(~mask[:, :, None], 0.0)
         return states, vectors, summarise(states, mask, self.bidirectional)

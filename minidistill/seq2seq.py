@@ -141,6 +141,8 @@ class Seq2Seq(nn.Module):
         reader: whether the decoder has a layer that reads what is written, see `Decoder`.
         dropout, tied: see `Decoder`.
         shared: source and target have one vocabulary and one table of vectors.
+        context: makes what changes a source token's vector by its neighbours', `context(size)`,
+            such as `NeighbourAttention`; None: a plain table. See `Encoder`.
 
     Shapes:
         encode(source (B, S), mask (B, S) or None) -> Memory
@@ -167,6 +169,7 @@ class Seq2Seq(nn.Module):
         dropout: float = 0.0,
         tied: bool = False,
         shared: bool = False,
+        context: Callable[..., nn.Module] | None = None,
     ) -> None:
         super().__init__()
         if values not in ("states", "embeddings"):
@@ -179,7 +182,8 @@ class Seq2Seq(nn.Module):
         E, H = embedding_size, hidden_size
         both = {"bidirectional": True} if bidirectional else {}
         self.vocab_size, self.values, self.shared = target_size, values, shared
-        self.encoder = Encoder(source_size, E, layer(E, H, **both), dropout)
+        around = None if context is None else context(E)
+        self.encoder = Encoder(source_size, E, layer(E, H, **both), dropout, around)
         context_size = self.encoder.output_size
         if attention is not None and values == "embeddings":
             context_size = E

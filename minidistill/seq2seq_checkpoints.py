@@ -21,6 +21,7 @@ from minidistill.checkpoints import (
     write_text,
 )
 from minidistill.device import seeded
+from minidistill.neighbours import NeighbourAttention
 from minidistill.pointer import PointerSeq2Seq
 from minidistill.seq2seq import Seq2Seq
 from minidistill.vocabulary import Vocabulary
@@ -120,6 +121,12 @@ def _config(model: Seq2Seq) -> dict[str, Any]:
             f"the model is one of your own, {type(model).__name__!r}, which the package could not "
             "build again: save its weights with save_tensors(path, model.state_dict(), {})"
         )
+    if encoder.context is not None and type(encoder.context) is not NeighbourAttention:
+        raise CheckpointError(
+            f"the source's vectors are changed by a part of your own, "
+            f"{type(encoder.context).__name__!r}, which the package could not build again: save "
+            "the weights with save_tensors(path, model.state_dict(), {})"
+        )
     pointer = {}
     if isinstance(model, PointerSeq2Seq):
         pointer = {"places": model.vocab_size - model.known, "unknown_id": model.unknown_id}
@@ -137,6 +144,7 @@ def _config(model: Seq2Seq) -> dict[str, Any]:
         "dropout": decoder.dropout.p,
         "tied": decoder.tied,
         "shared": model.shared,
+        **({} if encoder.context is None else {"window": encoder.context.window}),
     }
 
 
@@ -159,6 +167,8 @@ def _build(config: dict[str, Any], folder: Path) -> Seq2Seq:
     if attention is not None:
         sizes = dict(attention)
         attention = partial(ATTENTIONS[sizes.pop("kind")], **sizes)
+    if "window" in config:
+        config["context"] = partial(NeighbourAttention, window=config.pop("window"))
     with seeded(0):  # the weights are replaced: no one's chance should change for them
         if "places" in config:
             del config["source_size"]  # source and target have one vocabulary

@@ -11,12 +11,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from minidistill.attention import ATTENTIONS
 from minidistill.checkpoints import CheckpointError
@@ -274,8 +276,16 @@ def prepare(
     return (both.source, both.target), parts, vocabularies
 
 
-def build(plan: PairPlan, source_size: int, target_size: int) -> Seq2Seq:
-    """Make the untrained model of a plan, always the same one for the same seed."""
+def build(
+    plan: PairPlan,
+    source_size: int,
+    target_size: int,
+    context: Callable[..., nn.Module] | None = None,
+) -> Seq2Seq:
+    """Make the untrained model of a plan, always the same one for the same seed.
+
+    context: see `Seq2Seq`; with one, the weights of all other parts are the same as without.
+    """
     attention = None if plan.attention is None else ATTENTIONS[plan.attention]
     if attention is not None and plan.attention_size is not None:
         attention = partial(attention, hidden_size=plan.attention_size)
@@ -292,6 +302,8 @@ def build(plan: PairPlan, source_size: int, target_size: int) -> Seq2Seq:
             tied=True,
             shared=plan.shared,
         )
+        if context is not None:  # made last: it takes no chance from the others
+            model.encoder.context = context(plan.size)
     # At first what the source says is not listened to: a vector of chance beside every step
     # would be noise to a language model that has yet to be learned.
     with torch.no_grad():

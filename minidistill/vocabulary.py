@@ -21,7 +21,15 @@ from minidistill.vocabulary_base import (
     check_specials,
     check_text,
 )
-from minidistill.words import PARAGRAPH, join_words, split_chinese, split_spaced, split_words
+from minidistill.words import (
+    PARAGRAPH,
+    join_words,
+    split_chinese,
+    split_plain,
+    split_plain_chinese,
+    split_spaced,
+    split_words,
+)
 
 __all__ = [
     "BOS",
@@ -34,11 +42,15 @@ __all__ = [
     "BytePairVocabulary",
     "CharacterVocabulary",
     "ChineseWordVocabulary",
+    "PlainChineseVocabulary",
+    "PlainWordVocabulary",
     "SpacedWordVocabulary",
     "Vocabulary",
     "WordVocabulary",
     "join_words",
     "split_chinese",
+    "split_plain",
+    "split_plain_chinese",
     "split_spaced",
     "split_words",
 ]
@@ -132,3 +144,34 @@ class SpacedWordVocabulary(_MostFrequent):
     @staticmethod
     def _split(text: str) -> Iterable[str]:
         return split_spaced(text)
+
+
+class PlainWordVocabulary(_MostFrequent):
+    """A vocabulary of words in small letters, without marks; of Chinese, single characters.
+
+    For word embeddings, not for writing: `decode` sets a space between words. See `split_plain`.
+    Taught in solutions/07_word_embeddings.ipynb.
+    """
+
+    kind = "plain words"
+
+    @staticmethod
+    def _split(text: str) -> Iterable[str]:
+        return split_plain(text)
+
+    def _join(self, tokens: list[str]) -> str:
+        return " ".join(tokens)
+
+
+class PlainChineseVocabulary(_MostFrequent):
+    """A vocabulary of the words of a Chinese text, without marks, as `split_plain_chinese` does.
+
+    Needs jieba (`pip install "minidistill[chinese]"`).
+    Taught in solutions/07_word_embeddings.ipynb.
+    """
+
+    kind = "plain chinese words"
+
+    @staticmethod
+    def _split(text: str) -> Iterable[str]:
+        return split_plain_chinese(text)

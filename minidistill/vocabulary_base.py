@@ -120,6 +120,20 @@ class Vocabulary:
             counts = [counts[0] + sum(counts[size:]), *counts[1:size]]
         return type(self)(self.tokens[:size], self.specials, counts)
 
+    def without_rare(self, least: int) -> Self:
+        """Return a vocabulary of the special tokens and those that stand `least` times or more.
+
+        Raises ValueError: a vocabulary without counts, or in which no token is so frequent.
+        Taught in solutions/07_word_embeddings.ipynb.
+        """
+        if self.counts is None:
+            raise ValueError("this vocabulary has no counts: build it from a text")
+        reserved = len(self._reserved(self.specials))
+        kept = sum(count >= least for count in self.counts[reserved:])
+        if not kept:
+            raise ValueError(f"no token stands {least} times in the text: ask for fewer")
+        return self.cut(reserved + kept)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary to a JSON file, whole or not at all."""
         path = Path(path)

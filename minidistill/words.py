@@ -63,6 +63,26 @@ def split_chinese(text: str) -> list[str]:
     return jieba.lcut(text)
 
 
+def split_plain(text: str) -> list[str]:
+    """Return the words of a text in small letters, without marks; Chinese by character.
+
+    The tokens of `split_words` that begin with a letter, a figure or a Chinese character: what
+    word embeddings are learned from. Taught in solutions/07_word_embeddings.ipynb.
+    """
+    return [token.lower() for token in split_words(text) if token[0].isalnum()]
+
+
+def split_plain_chinese(text: str) -> list[str]:
+    """Return the words of a Chinese text as jieba finds them, without marks.
+
+    Raises:
+        ImportError: jieba is not installed.
+
+    Taught in solutions/07_word_embeddings.ipynb.
+    """
+    return [token.lower() for token in split_chinese(text) if token[0].isalnum()]
+
+
 _AFTER_WORD = set(".,;:!?)]}”’%…")  # no space before
 _BEFORE_WORD = set("([{“‘")  # no space after
 _PAIRED = set('"_')  # opens and closes with the same mark

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from minidistill.course.exercise import Exercise
 
-CHAPTERS = ("ch00", "ch01", "ch02", "ch03", "ch04", "ch05", "ch06", "ch08", "ch09", "ch10")
+CHAPTERS = ("ch00", "ch01", "ch02", "ch03", "ch04", "ch05", "ch06", "ch07", "ch08", "ch09", "ch10")
 
 
 @cache
