@@ -103,6 +103,10 @@ class BytePairVocabulary(Vocabulary):
         kept = made.index(last) + 1 if last in made else 0  # a single byte is never made
         return type(self)(self.tokens[:size], self.specials, None, self.merges[:kept])
 
+    def without_rare(self, least: int) -> Self:
+        """Refused with ValueError: pieces are in the order of their merges, not of their counts."""
+        raise ValueError("byte pairs are not in the order of their counts: use cut(size)")
+
     def _make_tokenizer(self) -> Any:
         tokenizers = _import_tokenizers()
         # The special tokens stay outside, so no text can become one.

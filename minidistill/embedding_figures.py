@@ -17,7 +17,6 @@ from minidistill.figures import COLOURS, _canvas, _families, _name_ticks, label
 from minidistill.word_vectors import WordVectors
 
 try:
-    import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ImportError as error:  # figures.py says the same, and is imported first

@@ -123,6 +123,31 @@ def train_embeddings(
     """
     plan = plan or EmbeddingPlan()
     device = pick_device() if device is None else torch.device(device)
+    run = prepare_embeddings(text, plan, vocabulary, context)
+    model = run.model.to(device)
+    history = fit(
+        model, run.windows, run.recipe, loss=run.loss, checkpoint=checkpoint, progress=progress
+    )
+    return Embeddings(model, run.vocabulary, run.loss, history, plan)
+
+
+class EmbeddingRun(NamedTuple):
+    """All that `fit` needs to learn embeddings from a text."""
+
+    model: nn.Module
+    vocabulary: Vocabulary
+    windows: Windows
+    loss: NegativeSampling
+    recipe: Recipe
+
+
+def prepare_embeddings(
+    text: str,
+    plan: EmbeddingPlan,
+    vocabulary: Vocabulary | None = None,
+    context: Callable[[int, int], nn.Module] | None = None,
+) -> EmbeddingRun:
+    """Make a plan's model, windows, loss and recipe for a text; see `train_embeddings`."""
     if vocabulary is None:
         vocabulary = PlainWordVocabulary.build(text).without_rare(plan.least)
     if vocabulary.counts is None:
@@ -142,9 +167,8 @@ def train_embeddings(
         seed=plan.seed,
     )
     with seeded(plan.seed):
-        model = build_embeddings(plan, counts, context).to(device)
+        model = build_embeddings(plan, counts, context)
     samples = min(plan.samples, 4 * len(vocabulary))
-    loss = NegativeSampling(counts, plan.negatives, samples, keep=keep)
     recipe = Recipe(
         steps=plan.epochs * len(windows),
         learning_rate=plan.learning_rate,
@@ -153,8 +177,8 @@ def train_embeddings(
         checkpoint_every=max(1, len(windows)),
         seed=plan.seed,
     )
-    history = fit(model, windows, recipe, loss=loss, checkpoint=checkpoint, progress=progress)
-    return Embeddings(model, vocabulary, loss, history, plan)
+    loss = NegativeSampling(counts, plan.negatives, samples, keep=keep)
+    return EmbeddingRun(model, vocabulary, windows, loss, recipe)
 
 
 def build_embeddings(
@@ -182,4 +206,12 @@ def build_embeddings(
     return CBOW(V, plan.size, made, key_size=key_size, counts=counts)
 
 
-__all__ = ["KINDS", "EmbeddingPlan", "Embeddings", "build_embeddings", "train_embeddings"]
+__all__ = [
+    "KINDS",
+    "EmbeddingPlan",
+    "EmbeddingRun",
+    "Embeddings",
+    "build_embeddings",
+    "prepare_embeddings",
+    "train_embeddings",
+]

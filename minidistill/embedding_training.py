@@ -35,7 +35,8 @@ class NegativeSampling:
     Args:
         counts: (V,), how often each word stands in the text.
         negatives: k, as in word2vec. samples: S, drawn for a batch and shared by all its words.
-        power: see `UnigramSampler`. keep: (V,), what the windows were thinned out by.
+        power: see `UnigramSampler`. keep: (V,), what the windows were thinned out by. What is
+            guessed must have been thinned: for `SkipGram` leave it out with thin="middles".
         factor: how many times the recipe's learning rate the tables' is.
 
     Taught in solutions/07_word_embeddings.ipynb.
@@ -63,6 +64,8 @@ class NegativeSampling:
         every = torch.arange(self.sampler.vocab_size)
         offset = -self.sampler.log_prob(every).double() - torch.tensor(negatives).double().log()
         if keep is not None:
+            if keep.shape != offset.shape:
+                raise ValueError(f"keep has shape {tuple(keep.shape)} for {len(offset)} counts")
             offset = offset + keep.double().log()
         self.offset = offset.float()
 
@@ -85,6 +88,7 @@ class NegativeSampling:
             mask=mask,
             bias=model.readout.bias if self.corrected else None,
             offset=self.offset if self.corrected else None,
+            sparse=True,
         )
         return value, targets.numel() if mask is None else mask.sum(), None
 

@@ -32,7 +32,7 @@ class EqualWeights(nn.Module):
 
     def forward(self, keys: Tensor | None, mask: Tensor) -> Tensor:
         """The weights, (B, C)."""
-        weights = mask.float()
+        weights = mask.to(torch.float32 if keys is None else keys.dtype)
         return weights / weights.sum(1, keepdim=True).clamp(min=1)
 
 
@@ -57,7 +57,8 @@ class MeanQueryAttention(nn.Module):
         if not self.use_mask:
             mask = torch.ones_like(mask)
         real = mask[:, :, None]  # (B, C, 1)
-        query = (keys * real).sum(1) / real.sum(1).clamp(min=1)  # V, (B, A)
+        keys = keys.masked_fill(~real, 0.0)  # what stands at padding may be NaN
+        query = keys.sum(1) / real.sum(1).clamp(min=1)  # V, (B, A)
         return masked_softmax((keys * query[:, None]).sum(-1), mask)
 
 
@@ -119,6 +120,7 @@ class PositionAttention(nn.Module):
                 f"keys have shape {tuple(keys.shape)} but this attention reads "
                 f"(B, {len(self.query)}, {self.query.size(1)}): one key for each place"
             )
+        keys = keys.masked_fill(~mask[:, :, None], 0.0)  # what stands at padding may be NaN
         return masked_softmax((keys * self.query).sum(-1) + self.bias, mask)
 
 

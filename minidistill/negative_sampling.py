@@ -27,7 +27,7 @@ def negative_sampling_loss(
     mask: Tensor | None = None,
     bias: Tensor | None = None,
     offset: Tensor | None = None,
-    sparse: bool = True,
+    sparse: bool = False,
 ) -> Tensor:
     """Mean cost (nats) of telling real words from words drawn from noise.
 
@@ -47,7 +47,8 @@ def negative_sampling_loss(
         x: (N, H). weight: (V, H). targets: (N,), or (N, K) with `mask` (N, K) where an x has
             several. drawn: (S,) ids, drawn with replacement. negatives: k. bias: c (V,) or None.
             offset: f (V,), not trained, or None.
-        sparse: gradients of weight and bias as sparse tensors, rows and values; False: dense.
+        sparse: gradients of weight and bias as sparse tensors, rows and values, for `RowAdagrad`
+            and `LazyAdam`; False: dense ones, which every optimiser takes.
 
     Gradients reach x, weight and bias; they are worked out by hand, so that nothing of size V is
     made, and no second derivative exists.

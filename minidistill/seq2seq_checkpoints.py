@@ -21,6 +21,7 @@ from minidistill.checkpoints import (
     write_text,
 )
 from minidistill.device import seeded
+from minidistill.embeddings import PositionAttention
 from minidistill.neighbours import NeighbourAttention
 from minidistill.pointer import PointerSeq2Seq
 from minidistill.seq2seq import Seq2Seq
@@ -121,11 +122,12 @@ def _config(model: Seq2Seq) -> dict[str, Any]:
             f"the model is one of your own, {type(model).__name__!r}, which the package could not "
             "build again: save its weights with save_tensors(path, model.state_dict(), {})"
         )
-    if encoder.context is not None and type(encoder.context) is not NeighbourAttention:
+    own = _own_part(encoder.context)
+    if own is not None:
         raise CheckpointError(
-            f"the source's vectors are changed by a part of your own, "
-            f"{type(encoder.context).__name__!r}, which the package could not build again: save "
-            "the weights with save_tensors(path, model.state_dict(), {})"
+            f"the source's vectors are changed by a part of your own, {own!r}, "
+            "which the package could not build again: save the weights with "
+            "save_tensors(path, model.state_dict(), {})"
         )
     pointer = {}
     if isinstance(model, PointerSeq2Seq):
@@ -146,6 +148,14 @@ def _config(model: Seq2Seq) -> dict[str, Any]:
         "shared": model.shared,
         **({} if encoder.context is None else {"window": encoder.context.window}),
     }
+
+
+def _own_part(context: nn.Module | None) -> str | None:
+    """The name of what the package could not build again, if there is such a part."""
+    if context is not None and type(context) is not NeighbourAttention:
+        return type(context).__name__
+    attention = PositionAttention if context is None else type(context.attention)
+    return None if attention is PositionAttention else attention.__name__
 
 
 def _attention(attention: nn.Module) -> dict[str, Any]:

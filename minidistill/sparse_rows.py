@@ -30,7 +30,8 @@ def merged_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not gradient.is_sparse:
         return torch.arange(len(gradient), device=gradient.device), gradient
-    if getattr(gradient, "is_merged", False):  # what `gradient_values` left
+    # What `gradient_values` left, and no backward pass has added rows to since.
+    if getattr(gradient, "merged", None) == len(gradient._values()):
         return gradient._indices()[0], gradient._values()
     # `coalesce` would do, but it counts the rows, and a GPU has to wait for that number.
     rows, order = gradient._indices()[0].sort(stable=True)
@@ -58,7 +59,7 @@ def gradient_values(parameter: nn.Parameter) -> Tensor:
         return gradient
     rows, values = merged_rows(gradient)
     parameter.grad = rows_gradient(rows, values, gradient.shape)
-    parameter.grad.is_merged = True  # so that the optimiser need not do it again
+    parameter.grad.merged = len(rows)  # so that the optimiser need not do it again
     return parameter.grad._values()
 
 

@@ -139,7 +139,7 @@ class Windows:
     A middle without any neighbour is left out.
 
     Raises:
-        ValueError: sizes below 1.
+        ValueError: sizes below 1, a `keep` that is not one number for each word.
 
     Taught in solutions/07_word_embeddings.ipynb.
     """
@@ -162,6 +162,11 @@ class Windows:
             raise ValueError(f"window ({window}) and batch_size ({batch_size}) must be at least 1")
         if thin not in THIN:
             raise ValueError(f"thin is one of {', '.join(THIN)}, not {thin!r}")
+        if keep is not None and len(keep) <= int(stream.ids.max()):
+            raise ValueError(
+                f"keep has {len(keep)} numbers but the text has the id {int(stream.ids.max())}: "
+                "one number for each word of the vocabulary"
+            )
         self.stream, self.window, self.batch_size = stream, window, batch_size
         self.keep, self.thin, self.shrink = keep, thin, shrink
         self.shuffle, self.seed = shuffle, seed
