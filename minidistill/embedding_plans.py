@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from minidistill.device import pick_device, seeded
-from minidistill.embedding_training import NegativeSampling
+from minidistill.embedding_training import KEY_RATE, NegativeSampling
 from minidistill.embeddings import (
     CBOW,
     MeanQueryAttention,
@@ -70,6 +70,11 @@ class EmbeddingPlan:
     def thin(self) -> str:
         """How frequent words are thinned out: an attention must see where a word really stood."""
         return "places" if self.kind in PLACED else "words"
+
+    @property
+    def key_rate(self) -> float:
+        """How fast keys learn beside vectors: the formula knows no difference between them."""
+        return 1.0 if self.kind == "formula" else KEY_RATE
 
 
 class Embeddings(NamedTuple):
@@ -177,7 +182,7 @@ def prepare_embeddings(
         checkpoint_every=max(1, len(windows)),
         seed=plan.seed,
     )
-    loss = NegativeSampling(counts, plan.negatives, samples, keep=keep)
+    loss = NegativeSampling(counts, plan.negatives, samples, keep=keep, key_rate=plan.key_rate)
     return EmbeddingRun(model, vocabulary, windows, loss, recipe)
 
 

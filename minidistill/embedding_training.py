@@ -38,6 +38,7 @@ class NegativeSampling:
         power: see `UnigramSampler`. keep: (V,), what the windows were thinned out by. What is
             guessed must have been thinned: for `SkipGram` leave it out with thin="middles".
         factor: how many times the recipe's learning rate the tables' is.
+        key_rate: how many times the tables' rate that of a table of keys is.
 
     Taught in solutions/07_word_embeddings.ipynb.
     """
@@ -52,6 +53,7 @@ class NegativeSampling:
         keep: Tensor | None = None,
         corrected: bool = True,
         factor: float = 30.0,
+        key_rate: float = KEY_RATE,
     ) -> None:
         if samples < 1 or not negatives > 0:
             raise ValueError(f"samples ({samples}) and negatives ({negatives}) must be above 0")
@@ -60,7 +62,7 @@ class NegativeSampling:
             negatives,
             samples,
         )
-        self.factor, self.corrected = factor, corrected
+        self.factor, self.key_rate, self.corrected = factor, key_rate, corrected
         every = torch.arange(self.sampler.vocab_size)
         offset = -self.sampler.log_prob(every).double() - torch.tensor(negatives).double().log()
         if keep is not None:
@@ -108,7 +110,7 @@ class NegativeSampling:
         tables = [p for p in tables_of(model) if p is not keys]
         groups = [{"params": tables, "factor": self.factor}]
         if keys is not None:
-            groups.append({"params": [keys], "factor": self.factor * KEY_RATE})
+            groups.append({"params": [keys], "factor": self.factor * self.key_rate})
         known = {id(p) for group in groups for p in group["params"]}
         others = [p for p in model.parameters() if id(p) not in known and p.requires_grad]
         rows = RowAdagrad(groups, lr * self.factor)
@@ -120,7 +122,9 @@ class NegativeSampling:
         """What a checkpoint remembers of this loss."""
         offset = self.offset.cpu().mul(1e3).round().long()  # alike on all machines
         text = hashlib.sha256(offset.numpy().tobytes()).hexdigest()[:16]
-        return json.dumps([text, self.negatives, self.samples, self.corrected, self.factor])
+        return json.dumps(
+            [text, self.negatives, self.samples, self.corrected, self.factor, self.key_rate]
+        )
 
 
 def guess(model: nn.Module, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor | None]:

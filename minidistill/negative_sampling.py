@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minidistill.chunked_softmax import product_dtype, refuse_second_derivative
-from minidistill.sparse_rows import rows_gradient
+from minidistill.sparse_rows import table_gradient
 
 
 def negative_sampling_loss(
@@ -116,17 +116,11 @@ class _Cost(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_targets = (low_a[:, :, None] * h[:, None]).flatten(0, 1)
             values = torch.cat([low_b.T @ h, of_targets]).to(ctx.kinds[1])
-            to_weight = _gradient(rows, values, ctx.shape, ctx.sparse)
+            to_weight = table_gradient(rows, values, ctx.shape, ctx.sparse)
         if ctx.bias_kind is not None and ctx.needs_input_grad[2]:
             values = torch.cat([to_b.sum(0), to_a.flatten()]) * scale
-            to_bias = _gradient(rows, values.to(ctx.bias_kind), ctx.shape[:1], ctx.sparse)
+            to_bias = table_gradient(rows, values.to(ctx.bias_kind), ctx.shape[:1], ctx.sparse)
         return to_x, to_weight, to_bias, *[None] * 6
-
-
-def _gradient(rows: Tensor, values: Tensor, shape: torch.Size, sparse: bool) -> Tensor:
-    if sparse:
-        return rows_gradient(rows, values, shape)
-    return values.new_zeros(shape).index_add_(0, rows, values)
 
 
 def _check(

@@ -23,7 +23,7 @@ from minidistill.samplers import (
     UniformSampler,
     UnigramSampler,
 )
-from minidistill.sparse_rows import LazyAdam, RowAdagrad, merged_rows, row_adagrad, rows_gradient
+from minidistill.sparse_rows import LazyAdam, RowAdagrad, merged_rows, row_adagrad, table_gradient
 
 CORRECTIONS = ("both", "negatives", "none")
 
@@ -196,10 +196,10 @@ class _Costs(torch.autograd.Function):
             values = h.new_empty(len(rows), h.size(1))
             values[:S] = product(low.T, (h * scale[:, None].to(h.dtype)).T)
             torch.mul(h, to_target[:, None].to(h.dtype), out=values[S:])
-            to_weight = _gradient(rows, values.to(ctx.kinds[1]), ctx.shape, ctx.sparse)
+            to_weight = table_gradient(rows, values.to(ctx.kinds[1]), ctx.shape, ctx.sparse)
         if ctx.bias_kind is not None and ctx.needs_input_grad[2]:
             values = torch.cat([scale.to(p.dtype) @ p, to_target]).to(ctx.bias_kind)
-            to_bias = _gradient(rows, values, ctx.shape[:1], ctx.sparse)
+            to_bias = table_gradient(rows, values, ctx.shape[:1], ctx.sparse)
         return to_hidden, to_weight, to_bias, *[None] * 6
 
 
@@ -214,12 +214,6 @@ def forget_hits(logits: Tensor, targets: Tensor, drawn: Tensor) -> None:
     place = torch.searchsorted(drawn, targets).clamp(max=len(drawn) - 1)[:, None]  # (N, 1)
     hit = drawn[place] == targets[:, None]
     logits.scatter_(1, place, logits.gather(1, place).masked_fill(hit, -math.inf))
-
-
-def _gradient(rows: Tensor, values: Tensor, shape: torch.Size, sparse: bool) -> Tensor:
-    if sparse:
-        return rows_gradient(rows, values, shape)
-    return values.new_zeros(shape).index_add_(0, rows, values)
 
 
 def _check(

@@ -68,6 +68,13 @@ def rows_gradient(rows: Tensor, values: Tensor, shape: torch.Size) -> Tensor:
     return torch.sparse_coo_tensor(rows[None], values, shape, check_invariants=False)
 
 
+def table_gradient(rows: Tensor, values: Tensor, shape: torch.Size, sparse: bool) -> Tensor:
+    """`rows_gradient`, or with sparse=False the same as a dense tensor of the table's shape."""
+    if sparse:
+        return rows_gradient(rows, values, shape)
+    return values.new_zeros(shape).index_add_(0, rows, values)
+
+
 class RowAdagrad(torch.optim.Optimizer):
     """Adagrad with one number a row: what a step did not touch costs nothing.
 
