@@ -11,7 +11,12 @@ from torch.nn import functional as F
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import compare, expect_no_memory
 from minidistill.course.exercise import Wrong, expect
-from minidistill.course.exercises.ch07_analogy_mistakes import COSINES, MISTAKES, PAIRS
+from minidistill.course.exercises.ch07_analogy_mistakes import (
+    COSINES,
+    IDS_AND_COSINES,
+    MISTAKES,
+    PAIRS,
+)
 from minidistill.course.exercises.ch07_answers import analogy
 
 _KNOWN = (*MISTAKES, *PAIRS)
@@ -89,9 +94,16 @@ def _case(answer: Answer, *args: Any) -> None:
 def _no_ids(got: Any, want: list[int]) -> str | None:
     """The sentence about cosines, where the numbers are no whole ones."""
     some = got.tolist() if isinstance(got, Tensor) else got
+    if isinstance(some, list) and [_first(pair) for pair in some] == want:
+        return IDS_AND_COSINES
     fits = isinstance(some, (list, tuple)) and len(some) == len(want)
     numbers = [float(i) for i in some] if fits and not any(map(_nested, some)) else []
     return COSINES if any(not i.is_integer() for i in numbers) else None
+
+
+def _first(pair: Any) -> Any:
+    """The first of two, or None."""
+    return pair[0] if isinstance(pair, (list, tuple)) and len(pair) == 2 else None
 
 
 def _nested(value: Any) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,26 +14,23 @@ from torch.nn import functional as F
 
 from minidistill.course.diagnosis import Mistake
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-
-Ids = Sequence[int]
-
-
-def _cosines(vectors: Tensor, wanted: Tensor) -> Tensor:
-    return F.normalize(vectors, dim=1) @ F.normalize(wanted, dim=0)
-
-
-def _lowest(scores: Tensor, gone: Ids) -> Tensor:
-    scores = scores.clone()
-    scores[list(gone)] = -math.inf
-    return scores
-
+from minidistill.course.exercises.ch07_analogy_more import (
+    Ids,
+    changed,
+    cosines,
+    distance,
+    last_real,
+    lowest,
+    product,
+    removed,
+)
 
 _STEPS: Parts = {
     "unit": lambda three: F.normalize(three, dim=1),
     "wanted": lambda x, y, z: y - x + z,
-    "score": _cosines,
+    "score": cosines,
     "gone": lambda a, b, c: (a, b, c),
-    "leave": _lowest,
+    "leave": lowest,
     "pick": lambda scores, count: scores.topk(min(count, len(scores))).indices,
     "give": lambda best, scores: best.tolist(),
 }
@@ -50,40 +48,20 @@ def build(parts: Parts) -> Callable[..., Any]:
     return mistaken
 
 
-def _distance(vectors: Tensor, wanted: Tensor) -> Tensor:
-    return -(vectors - wanted).norm(dim=1)
-
-
 def _afterwards(vectors: Tensor, a: int, b: int, c: int, count: int) -> Any:
     """The three are taken out of the best `count`, of which fewer are left."""
     best = build({"gone": lambda a, b, c: ()})(vectors, a, b, c, count)
     return [i for i in best if i not in (a, b, c)]
 
 
-def _removed(vectors: Tensor, a: int, b: int, c: int, count: int) -> Any:
-    """The rows of the three are taken out, and all others get the numbers of their new places."""
-    kept = [i for i in range(len(vectors)) if i not in (a, b, c)]
-    directions = F.normalize(vectors, dim=1)
-    wanted = directions[b] - directions[a] + directions[c]
-    return (directions[kept] @ wanted).topk(min(count, len(kept))).indices.tolist()
-
-
-def _product(vectors: Tensor, a: int, b: int, c: int, count: int) -> Any:
-    """Cosines multiplied and divided, not added up."""
-    directions = F.normalize(vectors, dim=1)
-    near = (1 + directions @ directions[[a, b, c]].T) / 2  # (V, 3)
-    scores = near[:, 1] * near[:, 2] / (near[:, 0] + 1e-3)
-    return _lowest(scores, (a, b, c)).topk(count).indices.tolist()
+def _not_cut(vectors: Tensor, a: int, b: int, c: int, count: int) -> Any:
+    """The three are taken out of the best count + 3, and all that is left comes back."""
+    return _afterwards(vectors, a, b, c, count + 3)
 
 
 def _no_zero_rows(vectors: Tensor, a: int, b: int, c: int, count: int) -> Any:
     nothing = (vectors == 0).all(1).nonzero()[:, 0].tolist()
     return build({"gone": lambda a, b, c: (a, b, c, *nothing)})(vectors, a, b, c, count)
-
-
-def _last_real(scores: Tensor, count: int) -> Tensor:
-    """Those of the lowest cosines, the words that are left out aside."""
-    return scores.masked_fill(scores.isinf(), math.inf).argsort()[:count]
 
 
 def _without(text: str, kept: Callable[[int, int, int], Ids]) -> Fault:
@@ -119,6 +97,18 @@ COSINES = "these are the cosines, or numbers like them: the ids of the words tha
 WORST = "the words come from the bottom of the order: the nearest have the largest cosines"
 RISING = "the right words, but the best stands last: the best first"
 
+UNIT_STEP = (
+    "the difference b - a is brought to length 1 before c is added: the three vectors are, each "
+    "by itself, and then they are added up as they are"
+)
+TABLE = (
+    "the vectors are divided number by number over the whole table: each by its own length, "
+    "so which dimension is it?"
+)
+CENTRED = "the mean of all vectors is taken off the candidates: they are taken as they are"
+PRODUCT = "cosines are multiplied and divided, which is another rule: of the sum b - a + c"
+IDS_AND_COSINES = "these are pairs of ids and cosines: the ids alone"
+
 FAULTS: tuple[Fault, ...] = (
     (RAW, {"unit": lambda three: three}),
     (
@@ -143,6 +133,14 @@ FAULTS: tuple[Fault, ...] = (
     ("the signs are wrong: this is b - a - c", {"wanted": lambda x, y, z: y - x - z}),
     ("the signs are wrong: this is a + b + c", {"wanted": lambda x, y, z: x + y + z}),
     ("the signs are wrong: this is a + b - c", {"wanted": lambda x, y, z: x + y - z}),
+    (UNIT_STEP, {"wanted": lambda x, y, z: F.normalize(y - x, dim=0) + z}),
+    (
+        UNIT_STEP,
+        {
+            "unit": lambda three: three,
+            "wanted": lambda x, y, z: F.normalize(y - x, dim=0) + F.normalize(z, dim=0),
+        },
+    ),
     ("c is left out of the sum: b - a + c", {"wanted": lambda x, y, z: y - x}),
     ("a is left out of the sum: b - a + c", {"wanted": lambda x, y, z: y + z}),
     ("b is left out of the sum: b - a + c", {"wanted": lambda x, y, z: z - x}),
@@ -154,35 +152,34 @@ FAULTS: tuple[Fault, ...] = (
         "depend on lengths",
         {"unit": lambda three: three, "score": lambda vectors, wanted: vectors @ wanted},
     ),
-    (EUCLID, {"score": _distance}),
-    (EUCLID, {"score": _distance, "unit": lambda three: three}),
+    (EUCLID, {"score": distance}),
+    (EUCLID, {"score": distance, "unit": lambda three: three}),
     (
         EUCLID,
         {
-            "score": lambda vectors, wanted: _distance(vectors, F.normalize(wanted, dim=0)),
+            "score": lambda vectors, wanted: distance(vectors, F.normalize(wanted, dim=0)),
         },
     ),
     (
         "the candidates of length 1 are compared by their distance to b - a + c: a row of zeros "
         "has the cosine 0 with everything, but not the distance that belongs to it",
-        {"score": lambda vectors, wanted: _distance(F.normalize(vectors, dim=1), wanted)},
+        {"score": lambda vectors, wanted: distance(F.normalize(vectors, dim=1), wanted)},
     ),
     (
         "a word that points the other way counts as near: the sign of a cosine counts",
-        {"score": lambda vectors, wanted: _cosines(vectors, wanted).abs()},
+        {"score": lambda vectors, wanted: cosines(vectors, wanted).abs()},
     ),
     (
         "a word that points the other way counts as near: the sign of a cosine counts",
-        {"score": lambda vectors, wanted: _cosines(vectors, wanted).square()},
+        {"score": lambda vectors, wanted: cosines(vectors, wanted).square()},
     ),
     (
-        "the vectors are divided number by number over the whole table: each by its own length, "
-        "so which dimension is it?",
+        TABLE,
         {"score": lambda vectors, wanted: F.normalize(vectors, dim=0) @ wanted},
     ),
     (
-        "the mean of all vectors is taken off the candidates: they are taken as they are",
-        {"score": lambda vectors, wanted: _cosines(vectors - vectors.mean(0), wanted)},
+        CENTRED,
+        {"score": lambda vectors, wanted: cosines(vectors - vectors.mean(0), wanted)},
     ),
     (
         "the candidates are divided by the squares of their lengths: by the lengths",
@@ -212,8 +209,20 @@ FAULTS: tuple[Fault, ...] = (
             )
         },
     ),
+    (
+        "a, b and c stand first: they are the ones to be left out",
+        {"leave": lambda scores, gone: scores.index_fill(0, torch.tensor(list(gone)), math.inf)},
+    ),
+    (
+        "the first three words are skipped, whoever they are: a, b and c are to be left out, and "
+        "they need not be the nearest",
+        {
+            "gone": lambda a, b, c: (),
+            "pick": lambda scores, count: scores.argsort(descending=True)[3 : count + 3],
+        },
+    ),
     (WORST, {"pick": lambda scores, count: scores.argsort()[:count]}),
-    (WORST, {"pick": _last_real}),
+    (WORST, {"pick": last_real}),
     (RISING, {"pick": lambda scores, count: scores.topk(count).indices.flip(0)}),
     (
         "the right words, but in the order of their ids: the best first",
@@ -240,6 +249,10 @@ FAULTS: tuple[Fault, ...] = (
         {"pick": lambda scores, count: scores.topk(max(0, count - 3)).indices},
     ),
     (
+        "`count` is an argument: here it counts as 5 whatever is handed in",
+        {"pick": lambda scores, count: scores.topk(min(5, len(scores))).indices},
+    ),
+    (
         "only the best word comes back: `count` of them",
         {"pick": lambda scores, count: scores.topk(1).indices},
     ),
@@ -256,7 +269,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     (COSINES, {"give": lambda best, scores: scores[best].tolist()}),
     (
-        "these are pairs of ids and cosines: the ids alone",
+        IDS_AND_COSINES,
         {"give": lambda best, scores: list(zip(best.tolist(), scores[best].tolist(), strict=True))},
     ),
     (
@@ -273,10 +286,18 @@ FAULTS: tuple[Fault, ...] = (
 MISTAKES: tuple[Mistake, ...] = (
     *singles(build, FAULTS),
     (FEWER, _afterwards),
-    (RENUMBERED, _removed),
+    (RENUMBERED, removed),
+    *((PRODUCT, partial(product, small=small)) for small in (1e-3, 1e-6, 0.0)),
     (
-        "cosines are multiplied and divided, which is another rule: of the sum b - a + c",
-        _product,
+        "the three are taken out of the best count + 3, of which more than `count` may be left: "
+        "the first `count` of them",
+        _not_cut,
+    ),
+    (TABLE, changed(partial(F.normalize, dim=0))),
+    (
+        "the mean of all vectors is taken off before they are brought to length 1: they are taken "
+        "as they are",
+        changed(lambda vectors: F.normalize(vectors - vectors.mean(0), dim=1)),
     ),
     (
         "rows of zeros are left out: their cosine is 0, which is more than that of many words",

@@ -15,6 +15,7 @@ from minidistill.course.exercise import Wrong, agrees, expect
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type
 from minidistill.course.exercises.ch07_answers import mean_query_attention
 from minidistill.course.exercises.ch07_formula_mistakes import MISTAKES, PAIRS, detached
+from minidistill.course.exercises.ch07_formula_more import not_one
 from minidistill.course.exercises.ch09_shared import strange
 
 _KNOWN = (*MISTAKES, *PAIRS)
@@ -45,10 +46,17 @@ def inputs(rng: torch.Generator, B: int, C: int, A: int, H: int) -> tuple[Tensor
     return keys, vectors, holes(rng, B, C)
 
 
+def _shorter(args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The same with padding in the third column, so that no context is as long as C."""
+    keys, vectors, mask = args
+    mask[:, 0], mask[:, 2] = True, False
+    return keys, vectors, mask
+
+
 _RNG = torch.Generator().manual_seed(21)
 PROBES = (
     inputs(_RNG, 5, 7, 3, 11),
-    inputs(_RNG, 3, 5, 7, 2),
+    _shorter(inputs(_RNG, 3, 5, 7, 2)),
     inputs(_RNG, 7, 11, 5, 5),
     inputs(_RNG, 5, 5, 5, 5),
 )
@@ -63,10 +71,17 @@ def _case(answer: Answer, *args: Any, tolerance: float = 1e-5) -> None:
         _WHAT,
         mistakes=_KNOWN,
         probes=PROBES,
+        describe=_sums,
         tolerance=tolerance,
     )
     for value, name in zip(got, ("x", "the weights"), strict=True):
         keeps_type(value, args[0], name)
+
+
+def _sums(got: Any, want: tuple[Tensor, Tensor]) -> str | None:
+    """Words for the weights of a pair, where they do not add up to 1."""
+    pair = isinstance(got, (list, tuple)) and len(got) == 2
+    return not_one(got[1], want[1]) if pair else None
 
 
 def _called(answer: Answer, args: tuple[Any, ...]) -> Any:

@@ -14,14 +14,26 @@ from minidistill.course.answer import reference_answer
 from minidistill.course.diagnosis import Mistake
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
 from minidistill.course.exercises.ch07_formula_more import (
+    FROM_THE_START,
+    GIVEN,
+    MIXES,
+    ONLY_FULL,
+    TWICE,
     along_the_numbers,
     by_their_sum,
+    changed_roles,
     count,
     each_number,
     filled,
+    from_the_start,
     largest,
+    less_itself,
+    of_all_words,
+    only_full,
     place,
     self_attention,
+    twice,
+    vectors_alone,
     without_itself,
 )
 
@@ -74,6 +86,11 @@ MEAN_OF_ALL = (
 DIVIDED_BY_C = (
     "V is divided by C, padding counted: by how many words is a mean of the real ones divided?"
 )
+ONE_MEAN = "V is one mean for the whole batch: every context has its own"
+WITHOUT_ITSELF = (
+    "each word is compared with the mean of the others: V is the mean of all real keys, this "
+    "word's own among them"
+)
 FROM_VECTORS = "V is the mean of the vectors e: the query is made from the keys W"
 ROOT = "the scores are divided by the root of A: the formula has no such factor"
 ZERO_SCORE = (
@@ -89,14 +106,23 @@ FAULTS: tuple[Fault, ...] = (
         {"query": lambda keys, mask, vectors: keys.sum(1) / count(mask)},
     ),
     (
+        "V is divided by the number of words of the longest context: each by its own",
+        {"query": lambda keys, mask, e: filled(keys, mask).sum(1) / count(mask).amax()},
+    ),
+    (
+        "V or the scores are divided by the number of words once more: V is a mean already",
+        {"query": lambda keys, mask, e: filled(keys, mask).sum(1) / count(mask).square()},
+    ),
+    (
         "V is the sum of the keys: their mean",
         {"query": lambda keys, mask, vectors: filled(keys, mask).sum(1)},
     ),
     ("V is the largest of the keys, number by number: their mean", {"query": largest}),
     ("V is the first word's key: the mean of all real ones", {"query": place(False)}),
     ("V is the last word's key: the mean of all real ones", {"query": place(True)}),
+    (ONE_MEAN, {"query": of_all_words}),
     (
-        "V is one mean for the whole batch: every context has its own",
+        ONE_MEAN,
         {
             "query": lambda keys, mask, vectors: (
                 (filled(keys, mask).sum(1) / count(mask)).mean(0).expand(len(keys), -1)
@@ -114,6 +140,8 @@ FAULTS: tuple[Fault, ...] = (
     ("the mask is not used at all: padding is no word", {"seen": torch.ones_like}),
     ("the mask is turned round: True is a real word", {"seen": lambda mask: ~mask}),
     (FIRST_MASK, {"seen": lambda mask: mask[:1].expand_as(mask)}),
+    (FROM_THE_START, {"seen": from_the_start}),
+    (ONLY_FULL, {"after": only_full}),
     (LATE, {"fill": lambda scores, mask: scores}),
     (
         "V knows the mask, the softmax does not: padding must have no share in the weights either",
@@ -201,6 +229,7 @@ FAULTS: tuple[Fault, ...] = (
         "the softmax is missing: the scores themselves are the weights",
         {"share": lambda scores: scores},
     ),
+    (TWICE, {"share": twice}),
     (
         "the scores are divided by their sum: e to them first, and then by the sum of that",
         {"share": by_their_sum},
@@ -211,71 +240,20 @@ FAULTS: tuple[Fault, ...] = (
             "share": lambda scores: F.one_hot(scores.argmax(1), scores.size(1)).to(scores),
         },
     ),
-    (
-        "x is made from the keys: the weights are for the vectors e",
-        {"mix": lambda w, vectors, keys, mask: (w[:, :, None] * keys).sum(1)},
-    ),
-    (
-        "x is the weighted mean divided once more by the number of words: the weights add up to 1 "
-        "already",
-        {"mix": lambda w, vectors, keys, mask: (w[:, :, None] * vectors).sum(1) / count(mask)},
-    ),
-    (
-        "x is the weighted mean divided once more by C: the weights add up to 1 already",
-        {"mix": lambda w, vectors, keys, mask: (w[:, :, None] * vectors).mean(1)},
-    ),
-    (
-        "x is the plain mean of the vectors: the weights play no part in it",
-        {"mix": lambda w, vectors, keys, mask: filled(vectors, mask).sum(1) / count(mask)},
-    ),
-    (
-        "x is the plain mean of the vectors: the weights play no part in it",
-        {"mix": lambda w, vectors, keys, mask: vectors.mean(1)},
-    ),
-    (
-        "x is the plain sum of the vectors: the weights play no part in it",
-        {"mix": lambda w, vectors, keys, mask: filled(vectors, mask).sum(1)},
-    ),
-    (
-        "x is the vector of the word that weighs most: the weighted sum of all",
-        {"mix": lambda w, vectors, keys, mask: vectors[torch.arange(len(w)), w.argmax(1)]},
-    ),
-    (
-        "the vectors are weighted but not added up: x has the shape (B, H)",
-        {"mix": lambda w, vectors, keys, mask: w[:, :, None] * vectors},
-    ),
-    (
-        "x is the query V: the weighted sum of the vectors e",
-        {"mix": lambda w, vectors, keys, mask: filled(keys, mask).sum(1) / count(mask)},
-    ),
-    (
-        "the weights come first, x second: return x, weights",
-        {"give": lambda x, weights: (weights, x)},
-    ),
-    (
-        "the weights have the shape (B, C, 1): (B, C)",
-        {"give": lambda x, weights: (x, weights[:, :, None])},
-    ),
-    (
-        "the weights have the shape (B, 1, C): (B, C)",
-        {"give": lambda x, weights: (x, weights[:, None])},
-    ),
-    (
-        "x has the shape (B, 1, H): (B, H)",
-        {"give": lambda x, weights: (x[:, None], weights)},
-    ),
-    ("only x is returned: x and the weights, as a pair", {"give": lambda x, weights: x}),
-    ("only the weights are returned: x and the weights", {"give": lambda x, weights: weights}),
+    *MIXES,
+    *GIVEN,
 )
 
 
 MISTAKES: tuple[Mistake, ...] = (
     *singles(build, FAULTS),
+    (WITHOUT_ITSELF, without_itself),
+    (WITHOUT_ITSELF, less_itself),
     (
-        "each word is compared with the mean of the others: V is the mean of all real keys, this "
-        "word's own among them",
-        without_itself,
+        "V and the scores are made from the vectors e: both are made from the keys W",
+        vectors_alone,
     ),
+    ("keys and vectors have changed roles: V and the scores need W, x needs e", changed_roles),
     (
         "each of the A numbers of a key has a softmax of its own: a word has one score, the dot "
         "product of its key with V",

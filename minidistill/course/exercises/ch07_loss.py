@@ -49,7 +49,7 @@ def inputs(
 _RNG = torch.Generator().manual_seed(14)
 PROBES = (
     inputs(_RNG, 5, 3, 23, 7),
-    inputs(_RNG, 7, 2, 31, 11, 2),
+    inputs(_RNG, 7, 2, 31, 11, 2.5),
     inputs(_RNG, 3, 5, 17, 5, 7),
     inputs(_RNG, 5, 3, 19, 5, 4),
 )

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from minidistill.course.answer import reference_answer
 from minidistill.course.diagnosis import Mistake
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
+from minidistill.course.exercises.ch07_loss_more import MORE_FAULTS, MORE_MISTAKES
 
 _STEPS: Parts = {
     "x": lambda x: x,
@@ -58,12 +59,6 @@ def _without_hits(
 def _nobodys_target(b: Tensor, noise: Tensor, targets: Tensor, drawn: Tensor, k: float) -> Tensor:
     kept = ~torch.isin(drawn, targets)
     return (noise * kept).sum(1) * k / len(drawn)
-
-
-def _once(b: Tensor, noise: Tensor, targets: Tensor, drawn: Tensor, k: float) -> Tensor:
-    """A word drawn again is left out."""
-    first = [d not in drawn[:i].tolist() for i, d in enumerate(drawn.tolist())]
-    return noise[:, first].sum(1) * k / sum(first)
 
 
 def _first_ones(b: Tensor, noise: Tensor, targets: Tensor, drawn: Tensor, k: float) -> Tensor:
@@ -143,10 +138,6 @@ FAULTS: tuple[Fault, ...] = (
         {"keep": lambda b, n, t, d, k: _without_hits(b, n, t, d, k, rescale=True)},
     ),
     (_HITS, {"keep": _nobodys_target}),
-    (
-        "a word that was drawn several times counts once: as often as it was drawn",
-        {"keep": _once},
-    ),
     (
         "of the words drawn only the one with the largest score counts: all of them",
         {"keep": lambda b, noise, t, drawn, k: noise.amin(1) * k},
@@ -274,6 +265,7 @@ FAULTS: tuple[Fault, ...] = (
         "this is e to the loss: the mean of the logarithms itself, with its sign turned",
         {"give": lambda each, k, S: (-each.mean()).exp()},
     ),
+    *MORE_FAULTS,
 )
 
 MISTAKES: tuple[Mistake, ...] = (
@@ -291,6 +283,7 @@ MISTAKES: tuple[Mistake, ...] = (
         "the other targets of the batch are taken for noise: the noise is in `drawn`",
         _others_targets,
     ),
+    *MORE_MISTAKES,
 )
 PAIRS = tuple(pairs(build, FAULTS))
 """Two mistakes at once."""

@@ -13,6 +13,7 @@ from minidistill.course.diagnosis import compare
 from minidistill.course.exercise import Wrong, agrees
 from minidistill.course.exercises.ch02_shared import expect_gradients, keeps_type
 from minidistill.course.exercises.ch07_formula import holes
+from minidistill.course.exercises.ch07_formula_more import not_one
 from minidistill.course.exercises.ch07_places_mistakes import (
     MISTAKES,
     PAIRS,
@@ -79,6 +80,7 @@ def _case(answer: Answer, *args: Tensor, tolerance: float = 1e-5) -> None:
         _WHAT,
         mistakes=_KNOWN,
         probes=PROBES,
+        describe=not_one,
         tolerance=tolerance,
     )
     keeps_type(got, args[2], _WHAT)

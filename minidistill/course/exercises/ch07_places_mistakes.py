@@ -15,6 +15,15 @@ from torch.nn import functional as F
 
 from minidistill.course.diagnosis import Mistake
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
+from minidistill.course.exercises.ch07_formula_more import (
+    FROM_THE_START,
+    ONLY_FULL,
+    TWICE,
+    from_the_start,
+    only_full,
+    twice,
+)
+from minidistill.course.exercises.ch07_places_more import AFTER, more_mistakes
 
 _STEPS: Parts = {
     "query": lambda query: query,
@@ -149,7 +158,7 @@ FAULTS: tuple[Fault, ...] = (
         },
     ),
     (
-        "the bias is added after the softmax: it is a part of the score",
+        AFTER,
         {
             "add": lambda scores, b: scores,
             "share": lambda scores, b: scores.softmax(1) + b,
@@ -177,6 +186,8 @@ FAULTS: tuple[Fault, ...] = (
         "the first row's mask is used for all: every context has its own",
         {"seen": lambda mask: mask[:1].expand_as(mask)},
     ),
+    (FROM_THE_START, {"seen": from_the_start}),
+    (ONLY_FULL, {"after": only_full}),
     (LATE, {"fill": lambda scores, mask: scores}),
     (ZERO_SCORE, {"fill": lambda scores, mask: scores * mask}),
     (
@@ -246,6 +257,7 @@ FAULTS: tuple[Fault, ...] = (
         "the softmax runs over all contexts together: over the words of each",
         {"share": lambda scores, b: scores.flatten().softmax(0).view_as(scores)},
     ),
+    (TWICE, {"share": lambda scores, b: twice(scores)}),
     (SIGMOID, {"share": lambda scores, b: scores.sigmoid()}),
     (
         "e to the scores is not divided by its sum: the weights of a context add up to 1",
@@ -287,17 +299,9 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
-def _bias_in_the_query(query: Tensor, bias: Tensor, keys: Tensor, mask: Tensor) -> Any:
-    return build({})(query + bias[:, None], 0 * bias, keys, mask)
-
-
 MISTAKES: tuple[Mistake, ...] = (
     *singles(build, FAULTS),
-    (
-        "the bias is added to the query before the product: there it meets the key, and should "
-        "stand by itself",
-        _bias_in_the_query,
-    ),
+    *more_mistakes(build({})),
 )
 PAIRS = tuple(pairs(build, FAULTS))
 """Two mistakes at once."""

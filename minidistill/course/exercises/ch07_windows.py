@@ -129,7 +129,9 @@ def single(answer: Answer, rng: torch.Generator) -> None:
 
 
 def _short_text(text: str, N: int, window: int) -> str:
-    """Say with an error of the student's code that the text is short here."""
+    """Say with an error, or a missing column, that the text is short here."""
+    if text.endswith(f"expected ({N}, {2 * window})"):
+        return f"{text}: a short text has as many columns as a long one, and more of them masked"
     if not text.startswith("your code raised"):
         return text
     words = "one word" if N == 1 else f"{N} words"

@@ -76,10 +76,36 @@ def _pushed(at_the_end: bool) -> Callable[..., Any]:
     return mistaken
 
 
+def _pushed_on_each_side(words: Tensor, window: int) -> Any:
+    """The left neighbours stand at the left of their half where some are missing."""
+    context, mask = context_windows(words, window)
+    order = mask[:, :window].int().argsort(dim=1, descending=True, stable=True)
+    left = context[:, :window].gather(1, order), mask[:, :window].gather(1, order)
+    return tuple(
+        torch.cat([a, b[:, window:]], 1) for a, b in zip(left, (context, mask), strict=True)
+    )
+
+
 def _only_full(words: Tensor, window: int) -> Any:
     context, mask = context_windows(words, window)
     full = mask.all(1)
     return context[full], mask[full]
+
+
+def _at_the_ends(places: Tensor, N: int) -> Tensor:
+    """What lies outside in the first row and in the last."""
+    row = torch.arange(N)[:, None]
+    return ((row == 0) & (places < row)) | ((row == N - 1) & (places > row))
+
+
+def _nearer(places: Tensor, N: int) -> Tensor:
+    """Places that are nearer than the window is wide."""
+    return (places - torch.arange(N)[:, None]).abs() < places.size(1) // 2
+
+
+def _other_side(words: Tensor, places: Tensor) -> Tensor:
+    """The words as far on the other side, in a ring."""
+    return words[(2 * torch.arange(len(words))[:, None] - places) % len(words)]
 
 
 _INSIDE = (
@@ -227,6 +253,21 @@ FAULTS: tuple[Fault, ...] = (
         "a row is masked as a whole where one neighbour is missing: the others are real",
         {"mask": lambda places, N: _inside(places, N).all(1, keepdim=True).expand(places.shape)},
     ),
+    (
+        "only the windows of the first and of the last word are cut: with a window above 1 the "
+        "words next to them lack neighbours too",
+        {"mask": lambda places, N: ~_at_the_ends(places, N)},
+    ),
+    (
+        "the farthest neighbours are masked: a window of 2 reaches two words to each side, the "
+        "second one included",
+        {"mask": lambda places, N: _inside(places, N) & _nearer(places, N)},
+    ),
+    (
+        "the ids come from the other side of the word, though the mask is right: which way does an "
+        "offset, or a roll, move the words?",
+        {"look": _other_side},
+    ),
     (ZERO_IS_A_WORD, {"hide": lambda context, mask, words: mask & (context != 0)}),
     (SELF_BY_ID, {"hide": lambda context, mask, words: mask & (context != words[:, None])}),
     (
@@ -256,6 +297,11 @@ MISTAKES: tuple[Mistake, ...] = (
     *singles(build, FAULTS),
     (TOGETHER.format(" to the left"), _pushed(True)),
     (TOGETHER.format(" to the right"), _pushed(False)),
+    (
+        "where the text begins the left neighbours move together to the left: the nearest stands "
+        "in the column beside the middle, and what is missing comes before it",
+        _pushed_on_each_side,
+    ),
     (
         "words near the ends of the text have no row, as their windows are not full: every word "
         "has a row, N in all",
