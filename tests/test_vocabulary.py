@@ -195,7 +195,7 @@ PAIRS = {**GOOD, "kind": "byte pairs", "tokens": [], "merges": []}
         ({"version": 1}, "no field 'kind'"),
         (
             {**GOOD, "kind": "syllables"},
-            "'syllables' is none of byte pairs, characters, chinese words, spaced words, words",
+            "'syllables' is none of byte pairs, characters, chinese words, plain chinese words, ",
         ),
         ({**GOOD, "kind": ["words"]}, "is none of"),
         ({**GOOD, "version": 2}, "newer minidistill"),
