@@ -60,7 +60,10 @@ def negative_sampling_loss(
     Source: Mikolov et al., Distributed representations of words and phrases, 2013.
     Taught in solutions/07_word_embeddings.ipynb.
     """
+    several = mask is not None
     mask = _check(x, weight, targets, drawn, mask, bias, offset)
+    if several:  # an x without a real target may be NaN, and 0 times that would reach the loss
+        x = x.masked_fill(~mask.any(1, keepdim=True), 0.0)
     targets = targets.view(len(x), -1).masked_fill(~mask, 0)
     real = mask.to(torch.promote_types(x.dtype, torch.float32))
     share = real / real.sum()  # (N, K)

@@ -296,3 +296,15 @@ def test_a_second_derivative_is_refused() -> None:
 def test_what_does_not_fit_is_refused(wrong: Parts, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         by_hand(inputs(dtype=torch.float32), **wrong)
+
+
+def test_an_x_without_a_real_target_may_be_anything() -> None:
+    x = torch.ones(3, 2).masked_fill(torch.tensor([[False], [True], [False]]), torch.nan)
+    x.requires_grad_()
+    weight, mask = torch.ones(5, 2), torch.tensor([[True, True], [False, False], [True, False]])
+    targets, drawn = torch.tensor([[1, 2], [0, 0], [3, 0]]), torch.tensor([4, 2])
+    loss = negative_sampling_loss(x, weight, targets, drawn, mask=mask)
+    loss.backward()
+    assert bool(loss.isfinite())
+    assert not bool(x.grad[1].any())
+    assert bool(x.grad[[0, 2]].isfinite().all())
