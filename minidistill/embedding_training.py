@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from minidistill.chunked_softmax import chunked_cross_entropy
+from minidistill.large_vocabulary import Rows
 from minidistill.negative_sampling import negative_sampling_loss
-from minidistill.readout import sparse_embeddings, tables_of
+from minidistill.readout import sparse_embeddings
 from minidistill.samplers import UnigramSampler
-from minidistill.sparse_rows import RowAdagrad, Together
+from minidistill.sparse_rows import Together
 from minidistill.windows import WindowBatch
 
 KEY_RATE = 0.01
@@ -62,7 +63,7 @@ class NegativeSampling:
             negatives,
             samples,
         )
-        self.factor, self.key_rate, self.corrected = factor, key_rate, corrected
+        self.rows, self.key_rate, self.corrected = Rows("adagrad", factor), key_rate, corrected
         every = torch.arange(self.sampler.vocab_size)
         offset = -self.sampler.log_prob(every).double() - torch.tensor(negatives).double().log()
         if keep is not None:
@@ -107,23 +108,14 @@ class NegativeSampling:
     def optimizer(self, model: nn.Module, lr: float, weight_decay: float) -> Together:
         """What `fit` steps with: rows by Adagrad, those of keys slowly, the rest by AdamW."""
         keys = getattr(getattr(model, "keys", None), "weight", None)
-        tables = [p for p in tables_of(model) if p is not keys]
-        groups = [{"params": tables, "factor": self.factor}]
-        if keys is not None:
-            groups.append({"params": [keys], "factor": self.factor * self.key_rate})
-        known = {id(p) for group in groups for p in group["params"]}
-        others = [p for p in model.parameters() if id(p) not in known and p.requires_grad]
-        rows = RowAdagrad(groups, lr * self.factor)
-        if not others:
-            return Together(rows)
-        return Together(rows, torch.optim.AdamW(others, lr, weight_decay=weight_decay))
+        return self.rows.of(model, lr, weight_decay, keys, self.key_rate)
 
     def fingerprint(self) -> str:
         """What a checkpoint remembers of this loss."""
         offset = self.offset.cpu().mul(1e3).round().long()  # alike on all machines
         text = hashlib.sha256(offset.numpy().tobytes()).hexdigest()[:16]
         return json.dumps(
-            [text, self.negatives, self.samples, self.corrected, self.factor, self.key_rate]
+            [text, self.negatives, self.samples, self.corrected, self.rows.factor, self.key_rate]
         )
 
 

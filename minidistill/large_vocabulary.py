@@ -52,13 +52,27 @@ class Rows:
     def __iter__(self) -> Iterator[Any]:
         return iter((self.kind, self.factor))
 
-    def of(self, model: nn.Module, lr: float, weight_decay: float) -> Together:
-        """One optimiser for a model. Tables do not decay: that would touch every row."""
+    def of(
+        self,
+        model: nn.Module,
+        lr: float,
+        weight_decay: float,
+        slow: nn.Parameter | None = None,
+        slowness: float = 1.0,
+    ) -> Together:
+        """One optimiser for a model. Tables do not decay: that would touch every row.
+
+        slow: a table that learns at `slowness` times the rate of the others.
+        """
         tables = tables_of(model)
-        names = {id(p) for p in tables}
+        names = {id(p) for p in (*tables, slow)}
         others = [p for p in model.parameters() if id(p) not in names]
         make = RowAdagrad if self.kind == "adagrad" else LazyAdam
-        rows = make([{"params": tables, "factor": self.factor}], lr * self.factor)
+        fast = [p for p in tables if p is not slow]
+        groups: list[dict[str, Any]] = [{"params": fast, "factor": self.factor}]
+        if slow is not None:
+            groups.append({"params": [slow], "factor": self.factor * slowness})
+        rows = make(groups, lr * self.factor)
         if not others:  # a model of tables alone
             return Together(rows)
         return Together(rows, torch.optim.AdamW(others, lr, weight_decay=weight_decay))

@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -28,3 +30,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(store, "_warned", set())
     monkeypatch.setattr(desk, "_solved_here", {})
     return tmp_path / "home"
+
+
+@pytest.fixture
+def no_missing_glyphs() -> Iterator[None]:
+    """matplotlib warns when it draws an empty box: here that is a failure."""
+    import matplotlib.pyplot as plt
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    assert plt.get_fignums() == [], "a figure was left open: a notebook would show it twice"
+
+
+@pytest.fixture
+def no_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without a Chinese font."""
+    from minidistill import figures
+
+    monkeypatch.setattr(figures, "chinese_font", lambda: None)

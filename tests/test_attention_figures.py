@@ -1,5 +1,3 @@
-import warnings
-
 import pytest
 import torch
 
@@ -11,17 +9,10 @@ from minidistill import figures
 from minidistill.attention_figures import LARGEST, draw_attention, draw_step
 from minidistill.attention_widgets import follow
 
+pytestmark = pytest.mark.usefixtures("no_missing_glyphs")
+
 ENGLISH = ["In", " Heron", " Bend", " there", " were", "\n"]
 CHINESE = list("鹭湾人打发晚上，")
-
-
-@pytest.fixture(autouse=True)
-def no_missing_glyphs():
-    """matplotlib warns when it draws an empty box: here that is a failure."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    assert plt.get_fignums() == [], "a figure was left open: a notebook would show it twice"
 
 
 def weights(T, S):

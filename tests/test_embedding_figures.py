@@ -1,5 +1,4 @@
 import math
-import warnings
 from itertools import pairwise
 
 import pytest
@@ -23,22 +22,10 @@ from minidistill.embedding_figures import OTHERS, draw_neighbours, grouped, plac
 from minidistill.figures import COLOURS
 from minidistill.word_vectors import WordVectors
 
+pytestmark = pytest.mark.usefixtures("no_missing_glyphs")
+
 ENGLISH = {"people": ["king", "aunt", "wife"], "cost $1": ["house", "road"], "none here": ["x"]}
 CHINESE = {"人": ["宝玉", "黛玉", "凤姐"], "处": ["园", "大观园"]}
-
-
-@pytest.fixture(autouse=True)
-def no_missing_glyphs():
-    """matplotlib warns when it draws an empty box: here that is a failure."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    assert plt.get_fignums() == [], "a figure was left open: a notebook would show it twice"
-
-
-@pytest.fixture
-def no_chinese(monkeypatch):
-    monkeypatch.setattr(figures, "chinese_font", lambda: None)
 
 
 def random_vectors(words, seed=0):

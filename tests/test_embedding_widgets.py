@@ -1,5 +1,4 @@
 import sys
-import warnings
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -8,7 +7,6 @@ import torch
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
-import matplotlib.pyplot as plt
 
 from minidistill.embedding_widgets import (
     explore_map,
@@ -19,16 +17,10 @@ from minidistill.embedding_widgets import (
 from minidistill.figures import COLOURS
 from minidistill.word_vectors import WordVectors
 
+pytestmark = pytest.mark.usefixtures("no_missing_glyphs")
+
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = ["<b>", '"', "'", "&amp;", "</svg>", "]]>", "<script>alert(1)</script>", "\x00", "\u2028"]
-
-
-@pytest.fixture(autouse=True)
-def no_missing_glyphs():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    assert plt.get_fignums() == [], "a figure was left open: a notebook would show it twice"
 
 
 @pytest.fixture

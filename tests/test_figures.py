@@ -1,6 +1,5 @@
 import math
 import sys
-import warnings
 
 import pytest
 import torch
@@ -13,19 +12,7 @@ from minidistill import figures
 from minidistill.training import History
 from minidistill.widgets import interactive_or_static
 
-
-@pytest.fixture(autouse=True)
-def no_missing_glyphs():
-    """matplotlib warns when it draws an empty box: here that is a failure."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-    assert plt.get_fignums() == [], "a figure was left open: a notebook would show it twice"
-
-
-@pytest.fixture
-def no_chinese(monkeypatch):
-    monkeypatch.setattr(figures, "chinese_font", lambda: None)
+pytestmark = pytest.mark.usefixtures("no_missing_glyphs")
 
 
 def draw(figure):

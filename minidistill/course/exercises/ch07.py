@@ -8,13 +8,10 @@ from minidistill.course.exercises import ch07_formula as formula
 from minidistill.course.exercises import ch07_loss as loss
 from minidistill.course.exercises import ch07_places as places
 from minidistill.course.exercises import ch07_windows as windows
-from minidistill.course.exercises.ch07_answers import (
-    analogy,
-    context_windows,
-    mean_query_attention,
-)
+from minidistill.course.exercises.ch07_answers import analogy, mean_query_attention
 from minidistill.embeddings import PositionAttention
 from minidistill.negative_sampling import negative_sampling_loss
+from minidistill.windows import context_windows
 
 _READY_MADE = (
     "scaled_dot_product_attention",

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from minidistill.attention import masked_softmax
-
-
-def context_windows(words: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """The neighbours of every word, (N, 2 window), and where there are some, of the same shape."""
-    offsets = torch.tensor([o for o in range(-window, window + 1) if o], device=words.device)
-    places = torch.arange(len(words), device=words.device)[:, None] + offsets
-    mask = (places >= 0) & (places < len(words))
-    return words[places.clamp(0, len(words) - 1)], mask
 
 
 def mean_query_attention(keys: Tensor, vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,8 @@ from torch import Tensor
 from minidistill.course.answer import Answer
 from minidistill.course.diagnosis import Mistake, compare, expect_no_memory
 from minidistill.course.exercise import Wrong, expect
-from minidistill.course.exercises.ch07_answers import context_windows
 from minidistill.course.exercises.ch07_windows_mistakes import MISTAKES, PAIRS, seen
+from minidistill.windows import context_windows
 
 _WHAT = "(the mask, the context)"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minidistill.course.diagnosis import Mistake
 from minidistill.course.exercises.ch04_pairs import Fault, Parts, pairs, singles
-from minidistill.course.exercises.ch07_answers import context_windows
+from minidistill.windows import context_windows
 
 
 def seen(given: Any, words: Tensor, window: int) -> Any:
